@@ -1,0 +1,85 @@
+"""Which sequences train and which test: a column of the store and the values that train.
+
+A split is data, not code: `{"column": "subject", "train": [1, 3, 5]}`. A store carries the splits of
+its data set by name; any other can be written as `COLUMN:odd`, `COLUMN:even` or `COLUMN:1,2,3`
+(the values that train).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from hacm.errors import HacmError
+
+Ids = np.ndarray
+
+
+def split_ids(
+    spec: str, splits: Mapping[str, Mapping[str, Any]], columns: Mapping[str, np.ndarray]
+) -> tuple[Ids, Ids]:
+    """Training and test positions of a split.
+
+    Args:
+        spec: the name of one of `splits`, or `COLUMN:odd`, `COLUMN:even`, `COLUMN:V1,V2,...`.
+        splits: named splits, each `{"column": ..., "train": [...]}`.
+        columns: (N,) arrays by column name.
+
+    Raises:
+        HacmError: no such split or column, or one of the two sides is empty.
+    """
+    if spec in splits:
+        column, train = splits[spec]["column"], splits[spec]["train"]
+        values = _column(column, columns)
+        chosen = np.isin(values, np.asarray(train, dtype=values.dtype))
+    elif ":" in spec:
+        column, _, rule = spec.partition(":")
+        values = _column(column, columns)
+        if rule in ("odd", "even"):
+            if values.dtype.kind not in "iu":
+                raise HacmError(f"split {spec!r}: column {column!r} does not hold whole numbers")
+            chosen = values % 2 == (1 if rule == "odd" else 0)
+        else:
+            chosen = np.isin(values.astype(str), [value.strip() for value in rule.split(",")])
+    else:
+        known = ", ".join(splits) or "none"
+        raise HacmError(
+            f"unknown split {spec!r}; this store has: {known}; or write COLUMN:odd, COLUMN:1,2,3"
+        )
+    train_ids, test_ids = np.flatnonzero(chosen), np.flatnonzero(~chosen)
+    for side, ids in (("training", train_ids), ("test", test_ids)):
+        if len(ids) == 0:
+            raise HacmError(f"split {spec!r} leaves no {side} sequence")
+    return train_ids, test_ids
+
+
+def _column(name: str, columns: Mapping[str, np.ndarray]) -> np.ndarray:
+    if name not in columns:
+        raise HacmError(f"the store has no column {name!r}; columns: {', '.join(columns)}")
+    return columns[name]
+
+
+def semi_supervised_ids(
+    train_ids: Ids, labels: np.ndarray, fraction: float, rng: np.random.Generator
+) -> Ids:
+    """A class-balanced draw of a fraction of the training sequences, at least one a class.
+
+    Args:
+        train_ids: positions of the training sequences.
+        labels: (N,) labels of the whole store.
+        fraction: 0 < fraction <= 1, e.g. 0.01 and 0.1 in the semi-supervised protocol.
+        rng: where the draw comes from.
+
+    Raises:
+        HacmError: the fraction is out of range.
+    """
+    if not 0 < fraction <= 1:
+        raise HacmError(f"a semi-supervised fraction lies in (0, 1], not {fraction}")
+    drawn = []
+    for label in np.unique(labels[train_ids]):
+        members = train_ids[labels[train_ids] == label]
+        count = max(1, round(fraction * len(members)))
+        drawn.append(rng.permutation(members)[:count])
+    return np.sort(np.concatenate(drawn))
