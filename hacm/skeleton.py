@@ -82,7 +82,8 @@ class SkeletonLayout:
             if not isinstance(joint, str):
                 return int(joint)
             if joint not in joints:
-                raise HacmError(f"layout {name!r} has no joint {joint!r}; joints: {', '.join(joints)}")
+                known = ", ".join(joints)
+                raise HacmError(f"layout {name!r} has no joint {joint!r}; joints: {known}")
             return joints.index(joint)
 
         pairs = [
@@ -180,7 +181,7 @@ class SkeletonLayout:
         except (KeyError, TypeError, ValueError) as error:
             if isinstance(error, HacmError):
                 raise
-            raise HacmError(f"a layout's description is incomplete or malformed: {error!r}") from error
+            raise HacmError(f"a layout's description is malformed: {error!r}") from error
 
 
 KINECT_V2 = SkeletonLayout.from_parents(

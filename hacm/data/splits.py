@@ -1,7 +1,7 @@
 """Which sequences train and which test: a column of the store and the values that train.
 
-A split is data, not code: `{"column": "subject", "train": [1, 3, 5]}`. A store carries the splits of
-its data set by name; any other can be written as `COLUMN:odd`, `COLUMN:even` or `COLUMN:1,2,3`
+A split is data, not code: `{"column": "subject", "train": [1, 3, 5]}`. A store carries the splits
+of its data set by name; any other can be written as `COLUMN:odd`, `COLUMN:even` or `COLUMN:1,2,3`
 (the values that train).
 """
 
@@ -33,7 +33,7 @@ def split_ids(
     if spec in splits:
         column, train = splits[spec]["column"], splits[spec]["train"]
         values = _column(column, columns)
-        chosen = np.isin(values, np.asarray(train, dtype=values.dtype))
+        chosen = np.isin(values.astype(str), [str(value) for value in train])
     elif ":" in spec:
         column, _, rule = spec.partition(":")
         values = _column(column, columns)

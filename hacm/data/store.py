@@ -14,6 +14,7 @@ import csv
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,10 @@ class SequenceStore:
                     "make one with `hacm prepare` (see `hacm prepare --help`)"
                 )
         self.meta = _read_meta(self.path / META)
-        self.layout = SkeletonLayout.from_dict(self.meta["layout"])
+        try:
+            self.layout = SkeletonLayout.from_dict(self.meta["layout"])
+        except HacmError as error:
+            raise HacmError(f"{self.path / META}: {error}") from error
         self.label_names: list[str] = list(self.meta["label_names"])
         self.columns = _read_columns(self.path / SEQUENCES)
         self.frames: Float[np.ndarray, "F V 3"] = _map_frames(self.path / FRAMES)
@@ -168,14 +172,15 @@ class SequenceStore:
         start, bodies, frames = (self.columns[c] for c in ("start", "bodies", "frames"))
         bad = (start < 0) | (bodies < 1) | (frames < 1) | (start + bodies * frames > shape[0])
         if bad.any():
-            name = self.columns["name"][int(np.argmax(bad))]
+            name = str(self.columns["name"][np.argmax(bad)])
             raise HacmError(f"{self.path / SEQUENCES}: sequence {name!r} points outside {FRAMES}")
         wrong = (self.labels < 0) | (self.labels >= len(self.label_names))
         if wrong.any():
             at = int(np.argmax(wrong))
+            name = str(self.columns["name"][at])
             raise HacmError(
-                f"{self.path / SEQUENCES}: sequence {self.columns['name'][at]!r} has label "
-                f"{self.labels[at]}, expected 0..{len(self.label_names) - 1}"
+                f"{self.path / SEQUENCES}: sequence {name!r} has label {self.labels[at]}, "
+                f"expected 0..{len(self.label_names) - 1}"
             )
 
 
@@ -192,20 +197,23 @@ def _read_meta(path: Path) -> dict[str, Any]:
 
 
 def _read_columns(path: Path) -> dict[str, np.ndarray]:
-    """Columns of whole numbers become int64, all others stay text."""
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = csv.reader(file)
-        header = next(rows, [])
-        table = list(rows)
+    """Columns of whole numbers become int64; names and all others stay text."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = csv.reader(file)
+            header = next(rows, [])
+            table = list(rows)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise HacmError(f"{path} cannot be read: {error}") from error
     if any(len(row) != len(header) for row in table):
         line = next(i for i, row in enumerate(table) if len(row) != len(header)) + 2
         raise HacmError(f"{path}, line {line}: expected {len(header)} values")
     columns: dict[str, np.ndarray] = {}
     for column, values in zip(header, zip(*table, strict=True), strict=bool(table)):
-        try:
-            columns[column] = np.array(values).astype(np.int64)
-        except ValueError:
-            columns[column] = np.array(values)
+        columns[column] = np.array(values)
+        if column != "name":
+            with suppress(ValueError, OverflowError):
+                columns[column] = columns[column].astype(np.int64)
     if not table:
         raise HacmError(f"{path} lists no sequence")
     return columns
@@ -214,7 +222,7 @@ def _read_columns(path: Path) -> dict[str, np.ndarray]:
 def _map_frames(path: Path) -> np.ndarray:
     # Copy-on-write: torch may share the memory, and the file can never be changed through it.
     try:
-        return np.load(path, mmap_mode="c", allow_pickle=False)
+        return np.lib.format.open_memmap(path, mode="c")
     except (OSError, ValueError, EOFError) as error:
         raise HacmError(f"{path} cannot be opened: {error}") from error
 

@@ -1,0 +1,1 @@
+"""Many runs: notebooks with parameters, sweeps and reports."""

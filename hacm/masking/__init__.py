@@ -1,0 +1,1 @@
+"""Masks: tokens, scores and sampling. Nothing here learns or needs a model."""

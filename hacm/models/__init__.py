@@ -1,0 +1,1 @@
+"""The networks: encoder, decoder, the pretrainer that joins them, classifiers."""

@@ -1,0 +1,1 @@
+"""Loops: pretraining, evaluation, checkpoints and run directories."""

@@ -1,0 +1,1 @@
+"""Plotly figures of skeletons, masks, the Poincare ball and results."""

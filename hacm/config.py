@@ -1,0 +1,181 @@
+"""Every choice of an experiment, typed, frozen and flat: an ablation is one changed value.
+
+The option classes group the fields by the room that reads them; `Config` is all of them together,
+so a function that needs the mask's options takes a `Config` as well. Names follow the paper and
+`notebooks/02_cross_masking.ipynb` shows what they do.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from hacm.errors import HacmError
+
+Criterion = Literal["hierarchy", "attention", "motion", "random"]
+
+
+class _Options(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class DataOptions(_Options):
+    """Which sequences, and what a network sees of them (paper IV-A)."""
+
+    split: str = "xsub"
+    """A split of the store, or `COLUMN:odd`, `COLUMN:1,2,3` (the values that train)."""
+    modality: Literal["joint", "bone", "motion"] = "joint"
+    frames: int = Field(72, ge=2)
+    """T: frames a sequence is resized to."""
+    rotation: float = Field(0.3, ge=0)
+    """Random rotation about each axis, uniform within +- this angle, radians."""
+    min_crop: float = Field(0.5, gt=0, le=1)
+    """A random crop keeps at least this share of the frames (and at least 64 of them)."""
+
+
+class ModelOptions(_Options):
+    """Encoder and decoder (paper III, figure 2)."""
+
+    frames: int = Field(72, ge=2)
+    patch_frames: int = Field(3, ge=1)
+    """r: frames of one joint that become one token."""
+    prune: bool = True
+    """Spatial pruning: drop the layout's trunk joints; together they are the virtual root."""
+    width: int = Field(256, ge=1)
+    depth: int = Field(8, ge=1)
+    heads: int = Field(8, ge=1)
+    mlp_ratio: float = Field(4.0, gt=0)
+    decoder_width: int = Field(256, ge=1)
+    decoder_depth: int = Field(3, ge=1)
+    decoder_heads: int = Field(8, ge=1)
+    space: Literal["hyperbolic", "euclidean"] = "hyperbolic"
+    """Where joints are compared, and what `encoder_input = ball` maps to."""
+    encoder_input: Literal["ball", "tangent"] = "tangent"
+    curvature: float = Field(1.0, gt=0)
+    tangent_norm: Literal["none", "mean"] = "mean"
+    """`mean`: divide a body's tokens by their mean norm before `tangent_scale`, so that the scale
+    is the mean norm; `none`: tokens as they come (the released behaviour)."""
+    tangent_scale: float = Field(0.7, gt=0)
+    """Factor before exp_0. Large values crowd all tokens at the rim of the ball."""
+    learn_tangent_scale: bool = False
+    """The factor is a parameter; it has a gradient only with `encoder_input = ball`."""
+    absent_bodies: Literal["skip", "encode"] = "skip"
+    """`encode`: feed absent second bodies as zeros and average over them, as released."""
+
+    @property
+    def patches(self) -> int:
+        """P: patches along time."""
+        return self.frames // self.patch_frames
+
+    @model_validator(mode="after")
+    def _divisible(self) -> ModelOptions:
+        for whole, part in (
+            ("frames", "patch_frames"),
+            ("width", "heads"),
+            ("decoder_width", "decoder_heads"),
+        ):
+            if getattr(self, whole) % getattr(self, part):
+                raise ValueError(
+                    f"{whole} = {getattr(self, whole)} is not a multiple of "
+                    f"{part} = {getattr(self, part)}"
+                )
+        return self
+
+
+class MaskOptions(_Options):
+    """Cross masking (paper III-C; the baselines' masks are values of the same options)."""
+
+    temporal: Criterion = "attention"
+    """Score of the temporal group (even patches)."""
+    spatial: Criterion = "hierarchy"
+    """Score of the spatial group (odd patches)."""
+    grouping: Literal["odd_even", "halves", "random", "none"] = "odd_even"
+    """How patches are split; `none`: one group, scored by `temporal` alone."""
+    mask_ratio: float = Field(0.9, gt=0, lt=1)
+    tau: float = Field(0.9, gt=0)
+    """Temperature of the sampling weights: small is sharp."""
+    score_norm: Literal["max", "zscore"] = "zscore"
+    keep: Literal["high", "low"] = "high"
+    """Which end of the score tends to stay visible."""
+    root_weight: float = Field(0.01, ge=0)
+    """lambda: the virtual root's share in the hierarchy score."""
+    attention: Literal["frozen", "encoder"] = "encoder"
+    """`encoder`: queries and keys of the encoder's first block; `frozen`: random projections."""
+
+
+class LossOptions(_Options):
+    """Reconstruction and cross-contrast (paper III-D)."""
+
+    target: Literal["hyperbolic_motion", "motion", "position"] = "motion"
+    decode_ratio: float = Field(0.25, gt=0, le=1)
+    """Share of the masked tokens, drawn at random, that are decoded; 1 is the exact method."""
+    contrast_weight: float = Field(0.0, ge=0, le=1)
+    """alpha: loss = alpha * contrast + (1 - alpha) * reconstruction. The released code adds them
+    unweighted, which AdamW cannot tell from 0.5."""
+    contrast_loss: Literal["mse", "cross_entropy"] = "cross_entropy"
+    contrast_temperature: float = Field(0.2, gt=0)
+    contrast_normalize: bool = True
+    inter: bool = True
+    """Also contrast the odd group with the even group."""
+
+
+class TrainOptions(_Options):
+    """Optimisation (AdamW, cosine with warm-up)."""
+
+    epochs: int = Field(400, ge=0)
+    batch_size: int = Field(64, ge=2)
+    """Sequences a step."""
+    lr: float = Field(1e-3, gt=0)
+    min_lr: float = Field(5e-4, ge=0)
+    warmup_epochs: float = Field(20, ge=0)
+    weight_decay: float = Field(0.05, ge=0)
+    betas: tuple[float, float] = (0.9, 0.95)
+    precision: Literal["float32", "bfloat16"] = "float32"
+    compile: bool = False
+    """torch.compile the encoder's and decoder's blocks."""
+    checkpoint_every: int = Field(10, ge=1)
+    """Epochs between checkpoints."""
+    seed: int = Field(0, ge=0)
+
+
+class Config(DataOptions, ModelOptions, MaskOptions, LossOptions, TrainOptions):
+    """One experiment's complete configuration; see `hacm.presets.make_config`."""
+
+    objective: Literal["hacm", "mamp", "mae", "none", "supervised"] = "hacm"
+    preset: str = "base"
+
+    def difference(self, other: Config) -> str:
+        """Which fields differ, as `key: here / there`; empty if none."""
+        here, there = self.model_dump(), other.model_dump()
+        return ", ".join(
+            f"{key}: {here[key]} / {there[key]}" for key in here if here[key] != there[key]
+        )
+
+    def to_json(self) -> str:
+        """JSON text; `parse_config` reads it back."""
+        return json.dumps(self.model_dump(mode="json"), indent=1)
+
+
+def parse_config(fields: dict[str, Any], where: str = "configuration") -> Config:
+    """A validated configuration.
+
+    Args:
+        fields: values by field name.
+        where: what the fields come from, for the error message.
+
+    Raises:
+        HacmError: an unknown key or a value out of range; one sentence that names the first.
+    """
+    try:
+        return Config.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            known = ", ".join(sorted(Config.model_fields))
+            raise HacmError(f"{where}: unknown key {key!r}; known keys: {known}") from None
+        reason = str(first["msg"]).removeprefix("Value error, ")
+        given = f", got {first['input']!r}" if key else ""
+        raise HacmError(f"{where}: {key + ': ' if key else ''}{reason}{given}") from None

@@ -1,0 +1,129 @@
+"""What a preparation read, left out and wrote, as a table for people and as JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hacm.data.describe import split_sizes
+from hacm.data.source import Skip
+from hacm.data.store import SequenceStore
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+REPORT = "report.json"
+_EXAMPLES = 5
+
+
+@dataclass
+class Report:
+    """The outcome of one preparation.
+
+    Attributes:
+        splits: name -> `{"train": n, "test": n, "published": [n, n] or None}`.
+        counts: what the reader counted, e.g. bodies dropped by each denoising rule.
+        rounding: largest error that float16 made, metres; None for float32.
+        checksum: of the store, see `SequenceStore.checksum`.
+    """
+
+    title: str
+    path: str
+    items: int
+    sequences: int
+    bodies: int
+    frames: int
+    classes: int
+    classes_known: int
+    subjects: int | None
+    skips: list[Skip]
+    counts: dict[str, int]
+    splits: dict[str, dict[str, Any]]
+    rounding: float | None
+    megabytes: float
+    checksum: str
+    seconds: float
+
+    @classmethod
+    def of(
+        cls,
+        store: SequenceStore,
+        *,
+        title: str,
+        items: int,
+        skips: Sequence[Skip],
+        counts: Mapping[str, int],
+        published: Mapping[str, tuple[int, int]],
+        rounding: float,
+        seconds: float,
+    ) -> Report:
+        """The report on a store that was just written."""
+        splits = {
+            name: {"train": train, "test": test, "published": published.get(name)}
+            for name, (train, test) in split_sizes(store).items()
+        }
+        subjects = store.columns.get("subject")
+        return cls(
+            title=title,
+            path=str(store.path),
+            items=items,
+            sequences=len(store),
+            bodies=int(store.columns["bodies"].sum()),
+            frames=int(store.columns["frames"].sum()),
+            classes=len(np.unique(store.labels)),
+            classes_known=len(store.label_names),
+            subjects=None if subjects is None else len(np.unique(subjects)),
+            skips=list(skips),
+            counts={name: n for name, n in counts.items() if n},
+            splits=splits,
+            rounding=rounding if store.frames.dtype == np.float16 else None,
+            megabytes=sum(file.stat().st_size for file in store.path.iterdir()) / 1e6,
+            checksum=store.checksum,
+            seconds=round(seconds, 2),
+        )
+
+    def save(self) -> Path:
+        """Write `report.json` into the store's directory."""
+        path = Path(self.path) / REPORT
+        aside = path.with_suffix(".partial")
+        aside.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+        os.replace(aside, path)
+        return path
+
+    def table(self) -> Group:
+        """For people; all skipped files are in `report.json`."""
+        from rich.console import Group
+        from rich.table import Table
+        from rich.text import Text
+
+        facts = Table(title=f"{self.title}: {self.path}", show_header=False, title_justify="left")
+        facts.add_row("read", f"{self.items:,} items in {self.seconds:,.1f} s")
+        facts.add_row("sequences", f"{self.sequences:,}, {self.bodies:,} bodies")
+        facts.add_row("frames", f"{self.frames:,}, {self.megabytes:,.1f} MB")
+        facts.add_row("classes", f"{self.classes} of {self.classes_known}")
+        if self.subjects is not None:
+            facts.add_row("subjects", str(self.subjects))
+        if self.rounding is not None:
+            facts.add_row("float16", f"changes no coordinate by more than {self.rounding:.2g} m")
+        for name, n in self.counts.items():
+            facts.add_row(name, f"{n:,}")
+        for name, split in self.splits.items():
+            text = f"{split['train']:,} train, {split['test']:,} test"
+            if split["published"]:
+                text += " (published: {:,} and {:,})".format(*split["published"])
+            facts.add_row(f"split {name}", text)
+        facts.add_row("checksum", self.checksum[:16])
+        kinds = Counter(skip.kind for skip in self.skips)
+        facts.add_row("skipped", ", ".join(f"{n:,} {k}" for k, n in kinds.items()) or "nothing")
+        faults = [skip.reason for skip in self.skips if not skip.wanted]
+        told = [Text(f"skipped: {reason}") for reason in faults[:_EXAMPLES]]
+        if len(faults) > _EXAMPLES:
+            told.append(Text(f"... and {len(faults) - _EXAMPLES:,} more in {REPORT}"))
+        return Group(facts, *told)

@@ -1,0 +1,223 @@
+"""Batches on the device, without a DataLoader: one gather, one interpolation, one rotation.
+
+All of NTU-60's frames are under 2 GB, so they move to the training device whole where they fit;
+otherwise the gather happens in host memory and the batch is copied. Which frames a batch needs is
+worked out on the CPU from a CPU generator, so a seed means the same on every device.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from hacm.data.store import SequenceStore
+
+Crop = Literal["random", "center"]
+MIN_CROP_FRAMES = 64
+TEST_CROP = 0.95
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Bodies of N sequences.
+
+    Attributes:
+        x: coordinates, or differences of them (`modality`); zeros where a body is missing.
+        present: frames in which the body is there.
+        sequence: which of the N sequences a body belongs to.
+        labels: class of each sequence.
+    """
+
+    x: Float[Tensor, "B T V 3"]
+    present: Bool[Tensor, "B T"]
+    sequence: Int[Tensor, "B"]
+    labels: Int[Tensor, "N"]
+
+    @property
+    def N(self) -> int:
+        """Number of sequences."""
+        return self.labels.shape[0]
+
+
+class Sequences:
+    """A store's sequences as batches of tensors.
+
+    Args:
+        store: where they come from.
+        frames: T, frames of a batch.
+        device: where batches live.
+        modality: `joint`; `bone`: difference to the parent joint (0 at the root); `motion`:
+            difference to the next frame (0 at the last).
+        absent_bodies: `skip` leaves out bodies a sequence does not have; `encode` fills every
+            sequence up to the store's largest number of bodies with zeros.
+        resident: keep all frames on the device; by default, if it is not the CPU and they fit in
+            half of its free memory.
+    """
+
+    def __init__(
+        self,
+        store: SequenceStore,
+        frames: int,
+        device: torch.device | str = "cpu",
+        *,
+        modality: str = "joint",
+        absent_bodies: str = "skip",
+        resident: bool | None = None,
+    ) -> None:
+        self.frames, self.device, self.modality = frames, torch.device(device), modality
+        self.layout = store.layout
+        self.start, self.bodies, self.length = (
+            torch.from_numpy(store.columns[column]) for column in ("start", "bodies", "frames")
+        )
+        self.labels = torch.from_numpy(store.labels)
+        self.fill = int(self.bodies.max()) if absent_bodies == "encode" else 0
+        self.memory = torch.from_numpy(store.frames)
+        if resident is None:
+            resident = self.device.type == "cuda" and (
+                self.memory.nbytes < torch.cuda.mem_get_info(self.device)[0] // 2
+            )
+        if resident:
+            self.memory = self.memory.to(self.device)
+        parents = [p if p >= 0 else v for v, p in enumerate(self.layout.parents)]
+        self._parents = torch.tensor(parents, device=self.device)
+
+    def batch(
+        self,
+        ids: Int[np.ndarray, "N"] | Int[Tensor, "N"],
+        *,
+        crop: Crop = "center",
+        min_crop: float = 0.5,
+        rotation: float = 0.0,
+        generator: torch.Generator | None = None,
+    ) -> Batch:
+        """Crop, resize to T frames and rotate the sequences `ids`.
+
+        Args:
+            ids: positions in the store.
+            crop: `random`: a random span (see `random_crop`); `center`: the middle 95 %, for tests.
+            min_crop: smallest share of the frames a random crop keeps.
+            rotation: one random rotation a sequence, angles uniform in +- this, radians.
+            generator: a CPU generator; needed for random crops and rotations.
+        """
+        ids = torch.as_tensor(ids)
+        N = len(ids)
+        if crop == "random":
+            first, length = random_crop(self.length[ids], min_crop, generator)
+        else:
+            first, length = center_crop(self.length[ids])
+        bodies = self.bodies[ids]
+        slots = torch.full_like(bodies, self.fill) if self.fill else bodies
+        sequence = torch.repeat_interleave(torch.arange(N), slots)
+        body = torch.arange(len(sequence)) - (slots.cumsum(0) - slots)[sequence]
+        here = body < bodies[sequence]
+        # A filled-up slot reads its sequence's first body; its frames are zeroed below.
+        offset = self.start[ids][sequence] + body * here * self.length[ids][sequence]
+        low, high, weight = resize_positions(length, self.frames)
+        base = (offset + first[sequence])[:, None]
+        rows = torch.stack([base + low[sequence], base + high[sequence]])
+        weights = weight[sequence] * here[:, None]
+
+        matrices = None
+        if rotation:
+            angles = (torch.rand(N, 3, generator=generator) * 2 - 1) * rotation
+            matrices = self._send(rotation_matrices(angles)[sequence])
+        x, present = self._gather(rows, weights, here)
+        if matrices is not None:
+            x = rotate(x, matrices)
+        result = Batch(x, present, self._send(sequence), self._send(self.labels[ids]))
+        return self._as_modality(result)
+
+    def _gather(
+        self, rows: Int[Tensor, "2 B T"], weight: Float[Tensor, "B T"], here: Bool[Tensor, "B"]
+    ) -> tuple[Float[Tensor, "B T V 3"], Bool[Tensor, "B T"]]:
+        """Linear interpolation between two stored frames, and whether both hold the body."""
+        on_device = self.memory.device == self.device
+        if on_device:
+            rows, weight, here = self._send(rows), self._send(weight), self._send(here)
+        two = self.memory.index_select(0, rows.flatten()).float().view(*rows.shape, -1)
+        present = two.any(-1).all(0) & here[:, None]
+        x = torch.lerp(two[0], two[1], weight[..., None])
+        if self.fill:
+            x = x * here[:, None, None]
+        x = x.unflatten(-1, (self.layout.V, 3))
+        return (x, present) if on_device else (self._send(x), self._send(present))
+
+    def _as_modality(self, batch: Batch) -> Batch:
+        if self.modality == "bone":
+            return replace(batch, x=batch.x - batch.x[:, :, self._parents])
+        if self.modality == "motion":
+            # A step is there where both its frames are.
+            next_there = torch.cat([batch.present[:, 1:], batch.present[:, -1:]], dim=1)
+            return replace(batch, x=motion(batch.x), present=batch.present & next_there)
+        return batch
+
+    def _send(self, tensor: Tensor) -> Tensor:
+        """To the device, without waiting for it."""
+        if self.device.type != "cuda":
+            return tensor.to(self.device)
+        return tensor.pin_memory().to(self.device, non_blocking=True)
+
+
+def motion(x: Float[Tensor, "B T V 3"]) -> Float[Tensor, "B T V 3"]:
+    """m[t] = x[t + 1] - x[t]; 0 at the last frame."""
+    return torch.cat([x[:, 1:] - x[:, :-1], torch.zeros_like(x[:, :1])], dim=1)
+
+
+def random_crop(
+    length: Int[Tensor, "N"], min_crop: float, generator: torch.Generator | None
+) -> tuple[Int[Tensor, "N"], Int[Tensor, "N"]]:
+    """First frame and length of a random span of each sequence.
+
+    The length is min(max(floor(n u), 64), n) for u uniform in [min_crop, 1], the start uniform.
+    """
+    u, v = torch.rand(2, len(length), generator=generator, dtype=torch.float64)
+    share = min_crop + (1 - min_crop) * u
+    span = (length * share).floor().long().clamp(min=MIN_CROP_FRAMES).minimum(length)
+    first = (v * (length - span + 1)).floor().long()
+    return first, span
+
+
+def center_crop(length: Int[Tensor, "N"]) -> tuple[Int[Tensor, "N"], Int[Tensor, "N"]]:
+    """The middle 95 %: int(0.05 n / 2) frames fewer at each end."""
+    first = ((1 - TEST_CROP) * length / 2).long()
+    return first, length - 2 * first
+
+
+def resize_positions(
+    length: Int[Tensor, "N"], frames: int
+) -> tuple[Int[Tensor, "N T"], Int[Tensor, "N T"], Float[Tensor, "N T"]]:
+    """The two frames between which each of T new frames lies, and the weight of the second.
+
+    Half-pixel centres, as `torch.nn.functional.interpolate(mode="linear", align_corners=False)`.
+    """
+    at = (torch.arange(frames) + 0.5) * (length[:, None].float() / frames) - 0.5
+    at = at.clamp(min=0)
+    low = at.long()
+    high = (low + 1).minimum(length[:, None] - 1)
+    return low, high, at - low
+
+
+def rotation_matrices(angles: Float[Tensor, "N 3"]) -> Float[Tensor, "N 3 3"]:
+    """R = Rz Ry Rx of angles (x, y, z) in radians, with the signs of the published augmentation."""
+    c, s = angles.cos(), angles.sin()
+    one, zero = torch.ones_like(c[:, 0]), torch.zeros_like(c[:, 0])
+
+    def matrix(*rows: Tensor) -> Tensor:
+        return torch.stack(rows, dim=-1).unflatten(-1, (3, 3))
+
+    rx = matrix(one, zero, zero, zero, c[:, 0], s[:, 0], zero, -s[:, 0], c[:, 0])
+    ry = matrix(c[:, 1], zero, -s[:, 1], zero, one, zero, s[:, 1], zero, c[:, 1])
+    rz = matrix(c[:, 2], s[:, 2], zero, -s[:, 2], c[:, 2], zero, zero, zero, one)
+    return rz @ ry @ rx
+
+
+def rotate(
+    x: Float[Tensor, "B T V 3"], matrices: Float[Tensor, "B 3 3"]
+) -> Float[Tensor, "B T V 3"]:
+    """x' = R x for every joint and frame."""
+    return (x.flatten(1, 2) @ matrices.mT).view_as(x)

@@ -1,0 +1,40 @@
+"""What a notebook needs to be run with parameters: checked values, and a figure that grows."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hacm.errors import HacmError
+
+_PLAIN = (str, int, float, bool, list, dict, tuple, type(None))
+
+
+def check_parameters(namespace: Mapping[str, Any], known: str) -> None:
+    """Refuse parameters that the notebook does not have.
+
+    papermill only logs unknown parameters and goes on; a misspelt one would silently do nothing.
+    Call this in the first cell after the parameters, with `globals()`.
+
+    Args:
+        namespace: the notebook's global names.
+        known: the parameters' names, separated by spaces.
+
+    Raises:
+        HacmError: a plain value was set under another name.
+    """
+    kernel = {"In", "Out", "exit", "quit"}
+    for name, value in namespace.items():
+        if name.startswith("_") or name in kernel or not isinstance(value, _PLAIN):
+            continue
+        if name not in known.split():
+            raise HacmError(
+                f"unknown parameter {name!r}; this notebook has: {', '.join(known.split())}"
+            )
+
+
+def run_directory(run_dir: str) -> Path:
+    """The directory asked for, or a fresh temporary one for a notebook opened without any."""
+    return Path(run_dir) if run_dir else Path(tempfile.mkdtemp(prefix="hacm-")) / "run"

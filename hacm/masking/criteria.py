@@ -1,0 +1,163 @@
+"""What a mask can be based on, and the criteria by name.
+
+A criterion is a function of `MaskInputs` and the mask's options that returns one score a token.
+Write your own with the same shape and hand it to `cross_mask` (the Mask Lab does).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from hacm.config import MaskOptions, ModelOptions
+from hacm.data.sequences import motion
+from hacm.errors import HacmError
+from hacm.masking import hyperbolic
+from hacm.masking.attention import attention_score
+from hacm.masking.baselines import constant_score, motion_score
+from hacm.masking.hierarchy import hierarchy_score
+from hacm.masking.tokens import patchify
+from hacm.skeleton import SkeletonLayout
+
+
+@dataclass(frozen=True)
+class MaskInputs:
+    """Everything a criterion may look at, for P patches of J joints.
+
+    Attributes:
+        position: patches of coordinates, metres.
+        motion: patches of m[t] = x[t + 1] - x[t], metres.
+        tokens: points of the ball (or tangent vectors if `space = euclidean`).
+        root: the virtual root of each patch, in the same space; None without trunk joints.
+        query, key: what attention compares, per head.
+        space, curvature: where `tokens` and `root` lie.
+    """
+
+    position: Float[Tensor, "B P J r*3"]
+    motion: Float[Tensor, "B P J r*3"]
+    tokens: Float[Tensor, "B P J D"]
+    root: Float[Tensor, "B P D"] | None
+    query: Float[Tensor, "B P J H d"]
+    key: Float[Tensor, "B P J H d"]
+    space: str = "hyperbolic"
+    curvature: float = 1.0
+
+    def patches(self, ids: Int[Tensor, "G"]) -> MaskInputs:
+        """The same inputs at some of the patches."""
+
+        def at(x: Tensor) -> Tensor:
+            return x.index_select(1, ids)
+
+        return MaskInputs(
+            position=at(self.position),
+            motion=at(self.motion),
+            tokens=at(self.tokens),
+            root=None if self.root is None else at(self.root),
+            query=at(self.query),
+            key=at(self.key),
+            space=self.space,
+            curvature=self.curvature,
+        )
+
+
+Score = Callable[[MaskInputs, MaskOptions], Float[Tensor, "B P J"]]
+
+
+def _hierarchy(inputs: MaskInputs, options: MaskOptions) -> Tensor:
+    if inputs.root is None:
+        raise HacmError(
+            "the hierarchy criterion needs a virtual root, but this layout has no trunk joints: "
+            "give the layout `trunk` joints or choose another criterion"
+        )
+    return hierarchy_score(
+        inputs.tokens,
+        inputs.root,
+        root_weight=options.root_weight,
+        curvature=inputs.curvature,
+        space=inputs.space,
+    )
+
+
+CRITERIA: dict[str, Score] = {
+    "hierarchy": _hierarchy,
+    "attention": lambda inputs, options: attention_score(inputs.query, inputs.key),
+    "motion": lambda inputs, options: motion_score(inputs.motion),
+    "random": lambda inputs, options: constant_score(inputs.motion),
+}
+
+
+def tangent_factor(
+    tokens: Float[Tensor, "B P J D"], options: ModelOptions, scale: float | Tensor | None = None
+) -> Float[Tensor, "B 1 1 1"] | float | Tensor:
+    """What tangent vectors are multiplied with before exp_0 (see `tangent_norm`)."""
+    scale = options.tangent_scale if scale is None else scale
+    if options.tangent_norm == "none":
+        return scale
+    return scale / tokens.norm(dim=-1).mean((1, 2)).clamp_min(1e-12)[:, None, None, None]
+
+
+def to_space(tangent: Float[Tensor, "... D"], options: ModelOptions) -> Float[Tensor, "... D"]:
+    """exp_0, or nothing in the Euclidean ablation."""
+    if options.space == "euclidean":
+        return tangent
+    return hyperbolic.exp_0(tangent, options.curvature)
+
+
+def build_inputs(
+    x: Float[Tensor, "B T V 3"],
+    layout: SkeletonLayout,
+    options: ModelOptions,
+    tokens: Float[Tensor, "B P J D"] | None = None,
+    trunk: Float[Tensor, "B P K D"] | None = None,
+    query_key: tuple[Tensor, Tensor] | None = None,
+    scale: float | Tensor | None = None,
+) -> MaskInputs:
+    """Gather a criterion's inputs; without `tokens` from the coordinates alone, no model needed.
+
+    Args:
+        x: coordinates of all joints, metres.
+        layout: which joints are kept and which are trunk.
+        options: pruning, patch length, space, curvature, tangent scale.
+        tokens: tangent vectors of the kept joints; default: the coordinates of each patch.
+        trunk: tangent vectors of the trunk joints (all joints' mean is the root if none is given
+            and the layout has none).
+        query_key: (B, P, J, H, d) each; default: the tokens themselves, one head.
+        scale: a learned tangent scale.
+    """
+    r = options.patch_frames
+    joints = list(layout.kept) if options.prune else list(range(layout.V))
+    position = patchify(x[:, :, joints], r)
+    steps = patchify(motion(x)[:, :, joints], r)
+    if tokens is None:
+        tokens = position
+        trunk = patchify(x[:, :, list(layout.trunk)], r) if layout.trunk else None
+    factor = tangent_factor(tokens, options, scale)
+    root = None
+    if trunk is not None:
+        mapped = to_space(trunk * factor, options)
+        euclidean = options.space == "euclidean"
+        root = mapped.mean(2) if euclidean else hyperbolic.midpoint(mapped, options.curvature)
+    query, key = query_key or (tokens[..., None, :], tokens[..., None, :])
+    return MaskInputs(
+        position=position,
+        motion=steps,
+        tokens=to_space(tokens * factor, options),
+        root=root,
+        query=query,
+        key=key,
+        space=options.space,
+        curvature=options.curvature,
+    )
+
+
+@torch.no_grad()
+def group_score(
+    criterion: str | Score, inputs: MaskInputs, options: MaskOptions
+) -> Float[Tensor, "B P J"]:
+    """The score of one group, from a criterion's name or a function; never differentiated."""
+    score = CRITERIA[criterion] if isinstance(criterion, str) else criterion
+    return score(inputs, options)

@@ -1,0 +1,182 @@
+"""Cross masking: odd/even grouping of patches, then Gumbel-max sampling within each group.
+
+Paper III-C. Even patches are the temporal group, odd patches the spatial group; each group is
+scored by its own criterion and keeps the same share of its tokens. The baselines use one group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from hacm.config import MaskOptions
+from hacm.masking.criteria import MaskInputs, Score, group_score
+from hacm.masking.tokens import grid_to_tokens
+
+
+@dataclass(frozen=True)
+class Mask:
+    """Which tokens of each body stay visible. Conventions of MAE: 0 = visible, 1 = masked.
+
+    Attributes:
+        ids_keep: visible tokens, the temporal group's first.
+        ids_masked: the others.
+        ids_restore: argsort of ids_keep followed by ids_masked.
+        mask: 0 visible, 1 masked.
+        score: what the criteria said.
+        weight: sampling weights, summing to 1 within each group.
+        group: 0 temporal, 1 spatial, per patch.
+        kept: visible tokens of each group.
+    """
+
+    ids_keep: Int[Tensor, "B K"]
+    ids_masked: Int[Tensor, "B L-K"]
+    ids_restore: Int[Tensor, "B L"]
+    mask: Float[Tensor, "B L"]
+    score: Float[Tensor, "B L"]
+    weight: Float[Tensor, "B L"]
+    group: Int[Tensor, "P"]
+    kept: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class MaskNoise:
+    """The randomness of one batch's masks, drawn outside the computation.
+
+    Attributes:
+        tokens: standard Gumbel noise, one value a token.
+        patches: uniform values that order the patches for `grouping = random`.
+    """
+
+    tokens: Float[Tensor, "B L"]
+    patches: Float[Tensor, "P"]
+
+
+def mask_noise(
+    bodies: int, patches: int, joints: int, generator: torch.Generator | None = None
+) -> MaskNoise:
+    """Draw the noise for `bodies` masks of (patches x joints) tokens, on the generator's device."""
+    device = "cpu" if generator is None else generator.device
+    tokens = torch.empty(bodies, patches * joints, device=device)
+    # -log of a standard exponential is a standard Gumbel variable.
+    tokens = -tokens.exponential_(generator=generator).log()
+    return MaskNoise(tokens, torch.rand(patches, generator=generator, device=device))
+
+
+def group_patches(grouping: str, order: Float[Tensor, "P"]) -> list[Int[Tensor, "G"]]:
+    """Patch numbers of each group: temporal, then spatial (or one group of all).
+
+    Args:
+        grouping: `odd_even`: even patches are temporal, odd ones spatial; `halves`: the first half
+            is temporal; `random`: a random half is temporal; `none`: one group.
+        order: uniform values, one a patch; used by `random` only.
+    """
+    P = order.shape[0]
+    patches = torch.arange(P, device=order.device)
+    if grouping == "odd_even":
+        return [patches[0::2], patches[1::2]]
+    if grouping == "halves":
+        return [patches[: (P + 1) // 2], patches[(P + 1) // 2 :]]
+    if grouping == "random":
+        shuffled = order.argsort()
+        return [shuffled[: (P + 1) // 2].sort().values, shuffled[(P + 1) // 2 :].sort().values]
+    return [patches]
+
+
+def visible_count(tokens: int, mask_ratio: float) -> int:
+    """floor((1 - mask_ratio) * tokens), without the error of 1 - 0.9 in floating point."""
+    return int((1 - mask_ratio) * tokens + 1e-6)
+
+
+def sampling_logits(
+    score: Float[Tensor, "B G"], *, tau: float, score_norm: str
+) -> Float[Tensor, "B G"]:
+    """Logarithms of the sampling weights of one group (paper eq. 7).
+
+    `max`: softmax(s / (tau max s)), as published; nearly uniform whatever the score says.
+    `zscore`: softmax((s - mean) / (std tau)).
+    """
+    if score_norm == "max":
+        # A score without any positive value (no motion at all) leaves the weights uniform.
+        scaled = score / score.amax(-1, keepdim=True).clamp_min(1e-12)
+    else:
+        spread = score.std(-1, keepdim=True, correction=0)
+        # Rounding alone must not steer the mask of a constant score.
+        flat = spread <= 1e-6 * score.abs().amax(-1, keepdim=True)
+        centred = score - score.mean(-1, keepdim=True)
+        scaled = torch.where(flat, torch.zeros_like(score), centred / spread.clamp_min(1e-30))
+    return (scaled / tau).log_softmax(-1)
+
+
+@torch.no_grad()
+def cross_mask(
+    inputs: MaskInputs,
+    options: MaskOptions,
+    noise: MaskNoise,
+    criteria: Sequence[str | Score] | None = None,
+) -> Mask:
+    """Sample which tokens stay visible.
+
+    Args:
+        inputs: what the criteria look at (`build_inputs`, or the encoder's `mask_inputs`).
+        options: criteria, grouping, mask ratio, temperature, which end to keep.
+        noise: from `mask_noise`.
+        criteria: criteria of the temporal and the spatial group, by name or as functions;
+            default: those of `options`.
+
+    Returns:
+        Each group keeps exactly `visible_count` of its tokens.
+    """
+    J = inputs.tokens.shape[2]
+    device = inputs.tokens.device
+    noise_tokens, order = noise.tokens.to(device), noise.patches.to(device)
+    criteria = criteria or (options.temporal, options.spatial)
+    ids, scores, logits, kept, masked, counts = [], [], [], [], [], []
+    groups = group_patches(options.grouping, order)
+    for patches, criterion in zip(groups, criteria, strict=False):
+        token_ids = (patches[:, None] * J + torch.arange(J, device=device)).flatten()
+        score = grid_to_tokens(group_score(criterion, inputs.patches(patches), options))
+        log_weight = sampling_logits(score, tau=options.tau, score_norm=options.score_norm)
+        key = log_weight + noise_tokens[:, token_ids]
+        ranked = token_ids[key.argsort(dim=1, descending=options.keep == "high")]
+        K = visible_count(len(token_ids), options.mask_ratio)
+        ids.append(token_ids)
+        scores.append(score)
+        logits.append(log_weight)
+        kept.append(ranked[:, :K])
+        masked.append(ranked[:, K:])
+        counts.append(K)
+    ids_keep, ids_masked = torch.cat(kept, 1), torch.cat(masked, 1)
+    ids_restore = torch.cat([ids_keep, ids_masked], 1).argsort(dim=1)
+    # Scores were computed group by group; back to the one token order.
+    back = torch.cat(ids).argsort()
+    group = torch.zeros(order.shape[0], dtype=torch.long, device=device)
+    for number, patches in enumerate(groups):
+        group[patches] = number
+    return Mask(
+        ids_keep=ids_keep,
+        ids_masked=ids_masked,
+        ids_restore=ids_restore,
+        mask=(ids_restore >= ids_keep.shape[1]).float(),
+        score=torch.cat(scores, 1)[:, back],
+        weight=torch.cat(logits, 1).exp()[:, back],
+        group=group,
+        kept=tuple(counts),
+    )
+
+
+def relative_entropy(mask: Mask, joints: int) -> Float[Tensor, "B G"]:
+    """Entropy of each group's sampling weights relative to uniform: 1 steers nothing, 0 everything.
+
+    The one number that says how much a criterion shapes the mask.
+    """
+    weight = mask.weight.unflatten(1, (-1, joints))
+    rows = []
+    for number in range(len(mask.kept)):
+        w = weight[:, mask.group == number].flatten(1)
+        rows.append(-torch.xlogy(w, w).sum(1) / torch.log(torch.tensor(float(w.shape[1]))))
+    return torch.stack(rows, 1)

@@ -1,0 +1,139 @@
+"""The encoder: temporal pooling, position embedding, hyperbolic mapping, transformer blocks."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from hacm.config import ModelOptions
+from hacm.errors import HacmError
+from hacm.masking.criteria import MaskInputs, build_inputs, tangent_factor, to_space
+from hacm.masking.tokens import grid_to_tokens, patchify, tokens_to_grid
+from hacm.models.blocks import Block, init_linear
+from hacm.skeleton import SkeletonLayout
+
+
+class Encoder(nn.Module):
+    """Skeletons to tokens.
+
+    Args:
+        layout: the joints that come in; its trunk joints are pruned inside (`options.prune`).
+        options: sizes and the hyperbolic mapping.
+        drop_path: largest stochastic depth, growing linearly over the blocks (fine-tuning).
+        dropout: in every block (fine-tuning).
+
+    Raises:
+        HacmError: pruning is asked for but the layout has no trunk joints, or nothing but trunk.
+    """
+
+    def __init__(
+        self,
+        layout: SkeletonLayout,
+        options: ModelOptions,
+        *,
+        drop_path: float = 0.0,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if options.prune and not (layout.trunk and layout.kept):
+            amount = "only" if layout.trunk else "no"
+            raise HacmError(
+                f"layout {layout.name!r} has {amount} trunk joints, so spatial pruning leaves no limb "
+                "or no virtual root; name the layout's trunk joints or set prune: false"
+            )
+        self.layout, self.options = layout, options
+        D, J, P = options.width, self.J, options.patches
+        # Temporal pooling (paper III-A): a linear map of r frames of one joint.
+        self.patch_embed = nn.Linear(options.patch_frames * 3, D)
+        self.joint_embed = nn.Parameter(torch.empty(1, 1, J, D))
+        self.time_embed = nn.Parameter(torch.empty(1, P, 1, D))
+        nn.init.trunc_normal_(self.joint_embed, std=0.02)
+        nn.init.trunc_normal_(self.time_embed, std=0.02)
+        self.tangent_scale = (
+            nn.Parameter(torch.tensor(options.tangent_scale))
+            if options.learn_tangent_scale
+            else None
+        )
+        depth = options.depth
+        self.blocks = nn.ModuleList(
+            Block(D, options.heads, options.mlp_ratio, drop_path * i / max(depth - 1, 1), dropout)
+            for i in range(depth)
+        )
+        self.norm = nn.LayerNorm(D)
+        init_linear(self.blocks)
+
+    @property
+    def joints(self) -> list[int]:
+        """The layout's joints that become tokens."""
+        return list(self.layout.kept if self.options.prune else range(self.layout.V))
+
+    @property
+    def J(self) -> int:
+        """Number of joints that become tokens."""
+        return len(self.joints)
+
+    def embed(self, x: Float[Tensor, "B T V 3"]) -> Float[Tensor, "B P J D"]:
+        """Tangent tokens: prune, pool r frames, add the position embeddings (paper III-A).
+
+        Raises:
+            HacmError: x is not (B, T, V, 3) with this encoder's T and V.
+        """
+        expected = (self.options.frames, self.layout.V, 3)
+        if x.ndim != 4 or tuple(x.shape[1:]) != expected:
+            raise HacmError(
+                f"the encoder expects (B, T, V, 3) with (T, V, 3) = {expected} for layout "
+                f"{self.layout.name!r}, got {tuple(x.shape)}"
+            )
+        pooled = self.patch_embed(patchify(x[:, :, self.joints], self.options.patch_frames))
+        return pooled + self.joint_embed + self.time_embed
+
+    def encode(self, tokens: Float[Tensor, "B K D"]) -> Float[Tensor, "B K D"]:
+        """Blocks and final norm, on all or on the visible tokens."""
+        for block in self.blocks:
+            tokens = block(tokens)
+        return self.norm(tokens)
+
+    def block_input(self, tangent: Float[Tensor, "B P J D"]) -> Float[Tensor, "B P J D"]:
+        """What the first block receives: points of the ball, or the tangent tokens themselves."""
+        if self.options.encoder_input == "tangent":
+            return tangent
+        factor = tangent_factor(tangent, self.options, self.tangent_scale)
+        return to_space(tangent * factor, self.options)
+
+    def forward(self, x: Float[Tensor, "B T V 3"]) -> Float[Tensor, "B L D"]:
+        """All tokens of every body, in time-major order."""
+        return self.encode(grid_to_tokens(self.block_input(self.embed(x))))
+
+    @torch.no_grad()
+    def mask_inputs(
+        self,
+        x: Float[Tensor, "B T V 3"],
+        tangent: Float[Tensor, "B P J D"] | None = None,
+        projections: nn.Linear | None = None,
+    ) -> MaskInputs:
+        """What the criteria look at, seen by this encoder; never differentiated.
+
+        Args:
+            x: coordinates of all joints.
+            tangent: `embed(x)`, if it is at hand.
+            projections: fixed maps D -> 2 D to queries and keys (`attention = frozen`); by default
+                the first block's, per head (`attention = encoder`).
+        """
+        tangent = self.embed(x) if tangent is None else tangent.detach()
+        trunk = None
+        if self.layout.trunk:
+            pieces = patchify(x[:, :, list(self.layout.trunk)], self.options.patch_frames)
+            trunk = self.patch_embed(pieces)
+        if projections is not None:
+            query, key = projections(tangent).unflatten(-1, (2, 1, -1)).unbind(-3)
+        else:
+            block = self.blocks[0]
+            tokens = block.norm1(grid_to_tokens(self.block_input(tangent)))
+            query, key = (
+                tokens_to_grid(part.transpose(1, 2), self.J)
+                for part in block.attn.split(tokens)[:2]
+            )
+        return build_inputs(
+            x, self.layout, self.options, tangent, trunk, (query, key), self.tangent_scale
+        )

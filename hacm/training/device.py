@@ -1,0 +1,46 @@
+"""Where and how precisely to compute, and random streams that do not depend on it."""
+
+from __future__ import annotations
+
+import contextlib
+
+import numpy as np
+import torch
+
+from hacm.errors import HacmError
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """`auto`: CUDA, else Apple's MPS, else the CPU.
+
+    Raises:
+        HacmError: the device asked for is not on this machine.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise HacmError(f"device {name!r} is not available here; use auto or cpu") from error
+    return device
+
+
+def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager:
+    """bfloat16 where it is asked for; float32 otherwise (with TF32 matrix products on CUDA)."""
+    if device.type == "cuda":
+        torch.set_float32_matmul_precision("high")
+    if precision == "bfloat16":
+        return torch.autocast(device.type, dtype=torch.bfloat16)
+    return contextlib.nullcontext()
+
+
+def stream(device: torch.device | str, *key: int) -> torch.Generator:
+    """An independent random stream for a key such as (seed, epoch).
+
+    Streams are keyed, not carried along: resuming at an epoch needs no saved generator state.
+    """
+    state = np.random.SeedSequence(key).generate_state(2, np.uint32)
+    return torch.Generator(device).manual_seed(int(state[0]) << 31 | int(state[1]) >> 1)

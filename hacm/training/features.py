@@ -1,0 +1,117 @@
+"""Frozen features: one vector a sequence, and what they are worth (linear probe, retrieval)."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional as F
+from tqdm.auto import tqdm
+
+from hacm.data.sequences import Crop, Sequences
+from hacm.models.classifier import LinearHead, mean_of_bodies
+from hacm.models.encoder import Encoder
+from hacm.training.device import autocast, stream
+from hacm.training.schedule import set_lr, warmup_cosine
+
+
+@torch.no_grad()
+def extract_features(
+    encoder: Encoder,
+    sequences: Sequences,
+    ids: Int[np.ndarray, "N"],
+    *,
+    crop: Crop = "center",
+    rotation: float = 0.0,
+    min_crop: float = 0.5,
+    generator: torch.Generator | None = None,
+    batch_size: int = 64,
+    precision: str = "float32",
+    progress: str | None = None,
+) -> Float[Tensor, "N D"]:
+    """Mean of all tokens and bodies of each sequence, float32, on the sequences' device.
+
+    Args:
+        encoder: on the same device; it is not changed (evaluation mode, no gradient).
+        sequences: the data.
+        ids: positions in the store.
+        crop, rotation, min_crop, generator: augmentation (see `Sequences.batch`).
+        batch_size: sequences at once.
+        precision: `float32` or `bfloat16`.
+        progress: what a progress bar says; None shows none.
+    """
+    encoder.eval()
+    rows = []
+    blocks = torch.as_tensor(ids).split(batch_size)
+    for block in tqdm(blocks, desc=progress, disable=progress is None, leave=False):
+        batch = sequences.batch(
+            block, crop=crop, rotation=rotation, min_crop=min_crop, generator=generator
+        )
+        with autocast(sequences.device, precision):
+            tokens = encoder(batch.x)
+        rows.append(mean_of_bodies(tokens.float().mean(1), batch.sequence, batch.N))
+    return torch.cat(rows)
+
+
+def fit_linear_probe(
+    views: list[Float[Tensor, "N D"]],
+    labels: Int[Tensor, "N"],
+    classes: int,
+    *,
+    epochs: int = 100,
+    batch_size: int = 128,
+    lr: float = 0.1,
+    seed: int = 0,
+) -> LinearHead:
+    """Batch norm and a linear map on frozen features, as published (method of MAE and MAMP).
+
+    SGD with momentum 0.9, no weight decay, cosine from `lr` to 0.
+
+    Args:
+        views: features of the same N sequences under different augmentation; epoch e trains on
+            view e modulo their number.
+        labels: 0..classes-1.
+        classes: C.
+        epochs: passes over the N sequences.
+        batch_size: sequences a step.
+        lr: first learning rate.
+        seed: of the weights' start and the order of sequences.
+
+    Returns:
+        The head in evaluation mode.
+    """
+    device, (N, D) = views[0].device, views[0].shape
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        head = LinearHead(D, classes).to(device).train()
+    optimizer = torch.optim.SGD(head.parameters(), lr=lr, momentum=0.9)
+    generator = stream("cpu", seed, 1)
+    # A last batch of one would have no spread to normalise by.
+    steps = max(1, N // batch_size)
+    for epoch in range(epochs):
+        features = views[epoch % len(views)]
+        order = torch.randperm(N, generator=generator).to(device)
+        for step, ids in enumerate(order.tensor_split(steps)):
+            set_lr(
+                optimizer,
+                warmup_cosine(epoch * steps + step, warmup=0, total=epochs * steps, lr=lr),
+            )
+            loss = F.cross_entropy(head(features[ids]), labels[ids])
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+    return head.eval()
+
+
+@torch.no_grad()
+def nearest_labels(
+    gallery: Float[Tensor, "N D"],
+    labels: Int[Tensor, "N"],
+    queries: Float[Tensor, "M D"],
+    block: int = 1024,
+) -> Int[Tensor, "M"]:
+    """Label of each query's nearest neighbour by cosine, in blocks so that memory stays bounded."""
+    gallery = F.normalize(gallery, dim=1)
+    nearest = [(F.normalize(q, dim=1) @ gallery.T).argmax(1) for q in queries.split(block)]
+    return labels[torch.cat(nearest)]

@@ -1,0 +1,144 @@
+"""Weights from the authors' checkpoints, HA-CM's and MAMP's, into this package's networks.
+
+The order of computation is theirs: prune, patch embed, add embeddings, exp_0 (HA-CM only), blocks,
+norm. Both encode an absent body as zeros and average over two bodies.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hacm.config import Config
+from hacm.errors import HacmError
+from hacm.models.classifier import Classifier, FinetuneHead, LinearHead
+from hacm.models.encoder import Encoder
+from hacm.presets import make_config
+from hacm.skeleton import KINECT_V2, SkeletonLayout
+from hacm.training.checkpoint import load_torch
+
+_PUBLISHED_HEADS = 8
+
+# Their names of a block's parts, and ours.
+_RENAMED = {"mlp.fc1": "mlp.0", "mlp.fc2": "mlp.3"}
+
+
+def import_released(
+    path: str | Path, *, layout: SkeletonLayout = KINECT_V2, heads: int | None = None
+) -> Encoder:
+    """The encoder of an authors' checkpoint.
+
+    Args:
+        path: a torch file with a dict of weights under `model`.
+        layout: the joints the network was trained on.
+        heads: attention heads; weights do not tell. Default: `num_heads` of the file's `config`,
+            else 8 as published.
+
+    Returns:
+        An encoder in evaluation mode: (B, T, V, 3) with every joint of the layout, absent bodies as
+        zeros, to tokens (B, L, D), time-major.
+
+    Raises:
+        HacmError: not such a checkpoint, or one that needs more than tensors to be read.
+    """
+    content = load_torch(path)
+    return _encoder(content, Path(path), layout, heads)
+
+
+def import_released_classifier(
+    path: str | Path, *, layout: SkeletonLayout = KINECT_V2, heads: int | None = None
+) -> Classifier:
+    """Encoder and head of an authors' linear-probe or fine-tuning checkpoint.
+
+    Takes and raises what `import_released` does; also HacmError if the file has no head.
+    """
+    content = load_torch(path)
+    encoder = _encoder(content, Path(path), layout, heads)
+    weights = content["model"]
+    head: LinearHead | FinetuneHead
+    if "head.fc2.weight" in weights:
+        head = FinetuneHead(encoder.options.width, encoder.J, len(weights["head.fc2.weight"]))
+        names = {key: f"head.{key}" for key in head.state_dict()}
+    elif "head.fc.1.weight" in weights:
+        head = LinearHead(encoder.options.width, len(weights["head.fc.1.weight"]))
+        names = {key: f"head.fc.{'01'['linear' in key]}.{key.split('.')[1]}" for key in head.state_dict()}
+    elif "head.fc.weight" in weights:
+        head = LinearHead(encoder.options.width, len(weights["head.fc.weight"]), norm=False)
+        names = {key: f"head.fc.{key.split('.')[1]}" for key in head.state_dict()}
+    else:
+        raise HacmError(f"{path} holds an encoder but no classification head")
+    _load(head, {ours: weights.get(theirs) for ours, theirs in names.items()}, Path(path))
+    return Classifier(encoder, head).eval()
+
+
+def _encoder(
+    content: dict[str, Any], path: Path, layout: SkeletonLayout, heads: int | None
+) -> Encoder:
+    weights = content.get("model")
+    if not isinstance(weights, dict) or "joints_embed.proj.weight" not in weights:
+        raise HacmError(
+            f"{path} is no HA-CM or MAMP checkpoint: expected a dict with key 'model' that holds "
+            "'joints_embed.proj.weight'"
+        )
+    config = _config(weights, content.get("config"), path, layout, heads)
+    encoder = Encoder(layout, config)
+    _load(encoder, {name: _released_tensor(weights, name) for name in encoder.state_dict()}, path)
+    return encoder.eval()
+
+
+def _config(
+    weights: dict[str, Tensor], config: Any, path: Path, layout: SkeletonLayout, heads: int | None
+) -> Config:
+    """Sizes from the weights' shapes; HA-CM prunes to the layout's limbs, MAMP keeps all joints."""
+    width, _, r, _ = weights["joints_embed.proj.weight"].shape
+    joints, patches = weights["pos_embed"].shape[2], weights["temp_embed"].shape[1]
+    if joints not in (layout.V, len(layout.kept)):
+        raise HacmError(
+            f"{path} has embeddings of {joints} joints; layout {layout.name!r} has {layout.V}, or "
+            f"{len(layout.kept)} without its trunk: pass the layout it was trained on"
+        )
+    if heads is None:
+        heads = config.get("num_heads") if isinstance(config, dict) else None
+    prune = joints != layout.V
+    return make_config(
+        "hacm" if prune else "mamp",
+        "base+released",
+        {
+            "frames": patches * r,
+            "patch_frames": r,
+            "width": width,
+            "heads": heads or _PUBLISHED_HEADS,
+            "depth": 1 + max(int(k.split(".")[1]) for k in weights if k.startswith("blocks.")),
+            "mlp_ratio": weights["blocks.0.mlp.fc1.weight"].shape[0] / width,
+            "encoder_input": "ball" if prune else "tangent",
+            "decoder_heads": 1,
+            "contrast_weight": 0.0,
+        },
+    )
+
+
+def _released_tensor(weights: dict[str, Tensor], name: str) -> Tensor | None:
+    """Their tensor for one of our parameters."""
+    if name == "patch_embed.weight":  # their convolution is (D, 3, r, 1), our patches are (r, 3)
+        return weights["joints_embed.proj.weight"].squeeze(-1).transpose(1, 2).flatten(1)
+    if name == "patch_embed.bias":
+        return weights.get("joints_embed.proj.bias")
+    if name == "joint_embed":
+        return weights.get("pos_embed")
+    if name == "time_embed":
+        return weights.get("temp_embed")
+    for theirs, ours in _RENAMED.items():
+        name = name.replace(ours, theirs)
+    return weights.get(name)
+
+
+def _load(module: torch.nn.Module, tensors: dict[str, Tensor | None], path: Path) -> None:
+    for name, tensor in tensors.items():
+        expected = module.state_dict()[name].shape
+        if tensor is None or tensor.shape != expected:
+            found = "nothing" if tensor is None else f"shape {tuple(tensor.shape)}"
+            raise HacmError(f"{path}: expected {name} of shape {tuple(expected)}, found {found}")
+    module.load_state_dict(tensors)
