@@ -83,5 +83,10 @@ def make_config(
         if name not in PRESETS:
             raise HacmError(f"unknown preset {name!r}; known: {', '.join(PRESETS)}")
         fields |= PRESETS[name]
+    if overrides is not None and not isinstance(overrides, Mapping):
+        raise HacmError(
+            f"overrides: expected a mapping of keys to values, got {overrides!r}; put them into a "
+            "YAML file and pass it with -f"
+        )
     fields |= {key: value for key, value in values.items() if value is not None}
     return parse_config({**fields, **(overrides or {})}, "overrides")

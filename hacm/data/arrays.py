@@ -5,7 +5,8 @@
     label     (N,)       whole numbers from 0
 
 and, where there, `subject`, `name` and any other (N,) column, `label_names`, `joint_names`, and
-`parent` (V,) with -1 for the root. Single values (`fps`) and other `*_names` go to the store's meta.
+`parent` (V,) with -1 for the root. Single values (`fps`) and other `*_names` go to the store's
+meta.
 """
 
 from __future__ import annotations

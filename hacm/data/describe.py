@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hacm.data.store import SequenceStore
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 
 def split_sizes(store: SequenceStore) -> dict[str, tuple[int, int]]:
@@ -23,8 +19,8 @@ def split_sizes(store: SequenceStore) -> dict[str, tuple[int, int]]:
     return sizes
 
 
-def describe(store: SequenceStore, split: str | None = None) -> Table:
-    """A table of a store's contents.
+def describe(store: SequenceStore, split: str | None = None) -> str:
+    """A store's contents, a line each.
 
     Args:
         store: the store.
@@ -34,35 +30,29 @@ def describe(store: SequenceStore, split: str | None = None) -> Table:
     Raises:
         HacmError: no such split.
     """
-    from rich.table import Table
-
-    lengths, bodies = store.columns["frames"], store.columns["bodies"]
-    table = Table(title=str(store.path), show_header=False, title_justify="left")
-    if "source" in store.meta:
-        table.add_row("source", str(store.meta["source"]))
-    table.add_row("sequences", f"{len(store):,}")
-    table.add_row("joints", f"{store.layout.V}, {store.layout.name}")
-    shortest, middle, longest = np.percentile(lengths, [0, 50, 100])
-    table.add_row("frames", f"{shortest:.0f} to {longest:.0f}, median {middle:.0f}")
-    by_bodies = Counter(bodies.tolist())
-    table.add_row(
-        "bodies", ", ".join(f"{b}: {n:,} sequences" for b, n in sorted(by_bodies.items()))
-    )
-    used = len(np.unique(store.labels))
-    table.add_row("classes", f"{used} of {len(store.label_names)}")
-    table.add_row("stored as", f"{store.frames.dtype}, {store.frames.nbytes / 1e6:,.1f} MB")
+    shortest, middle, longest = np.percentile(store.columns["frames"], [0, 50, 100])
+    by_bodies = sorted(Counter(store.columns["bodies"].tolist()).items())
     columns = store.columns.keys() - {"name", "label", "start", "bodies", "frames"}
-    table.add_row("columns", ", ".join(sorted(columns)) or "none")
+    facts = {
+        "store": str(store.path),
+        "source": str(store.meta.get("source", "unknown")),
+        "sequences": f"{len(store):,}",
+        "joints": f"{store.layout.V}, {store.layout.name}",
+        "frames": f"{shortest:.0f} to {longest:.0f}, median {middle:.0f}",
+        "bodies": ", ".join(f"{bodies} in {n:,} sequences" for bodies, n in by_bodies),
+        "classes": f"{len(np.unique(store.labels))} of {len(store.label_names)}",
+        "stored as": f"{store.frames.dtype}, {store.frames.nbytes / 1e6:,.1f} MB",
+        "columns": ", ".join(sorted(columns)) or "none",
+        "checksum": store.checksum[:16],
+    }
     for name, (train, test) in split_sizes(store).items():
-        table.add_row(f"split {name}", f"{train:,} train, {test:,} test")
-    table.add_row("checksum", store.checksum[:16])
+        facts[f"split {name}"] = f"{train:,} train, {test:,} test"
     if split is not None:
         for side, ids in zip(("train", "test"), store.split(split), strict=True):
-            counts = np.bincount(store.labels[ids], minlength=len(store.label_names))
-            there = counts[counts > 0]
-            table.add_row(
-                f"{split}, {side}",
-                f"{len(ids):,} sequences, {len(there)} classes of {there.min():,} to "
-                f"{there.max():,} sequences",
+            counts = np.unique(store.labels[ids], return_counts=True)[1]
+            facts[f"{split}, {side}"] = (
+                f"{len(ids):,} sequences, {len(counts)} classes of {counts.min():,} to "
+                f"{counts.max():,} sequences"
             )
-    return table
+    width = max(map(len, facts))
+    return "\n".join(f"{name:<{width}}  {fact}" for name, fact in facts.items())

@@ -2,9 +2,10 @@
 
 `aAA_sSS_eEE_vVV.json` holds `skeletons`, (T, 20, 3) metres. Two traps of the common form:
 
-    the files of actions 2 and 3 hold the same skeletons for view 2 and view 3 (95 pairs). Training
-    on views 1 and 2 and testing on view 3 tests on training sequences, so the cross-view split
-    leaks. Such pairs are left out unless asked for; the column `duplicate_of_other_view` marks them;
+    the files of actions 2 and 3 hold the same skeletons for view 2 and view 3 (95 pairs), and
+    nothing tells which view they show. The cross-view split, which trains on views 1 and 2, then
+    tests on training sequences. So both of a pair are left out unless asked for; the column
+    `duplicate_of_other_view` marks them;
     a sequence may have a single frame.
 """
 
@@ -85,8 +86,8 @@ def read_nwucla(files: Sequence[RawFile], *, keep_duplicates: bool = False) -> R
             reason = f"{file} holds the same skeletons as {twin.name}"
             result.skips.append(Skip(reason, "copy of another view", wanted=True))
             continue
-        action, *ids = (int(number) for number in NAME.fullmatch(file.name).groups())
-        columns = {**dict(zip(COLUMNS, ids, strict=True))}
+        action, *ids = (int(number) for number in NAME.findall(file.name)[0])
+        columns = dict(zip(COLUMNS, ids, strict=True))
         columns["duplicate_of_other_view"] = int(twin is not None)
         name = file.name.removesuffix(".json")
         result.samples.append(Sample(name, ACTIONS.index(action), joints, columns))

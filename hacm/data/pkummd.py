@@ -1,7 +1,7 @@
 """PKU-MMD, phases I and II: long Kinect v2 videos in which labelled actions follow one another.
 
     skeleton/NAME.txt   a frame a line: body 1 then body 2, 25 joints x y z each, metres
-    label/NAME.txt      an action a line: class (from 1), first frame, frame after the last, confidence
+    label/NAME.txt      an action a line: class (from 1), first frame, end (exclusive), confidence
     cross-subject.txt, cross-view.txt (phase I), cross_subject_v2.txt, cross_view_v2.txt (phase II)
                         the second line lists the training videos, separated by commas
 

@@ -51,7 +51,7 @@ def prepare(
         jobs: processes that read.
         strict: stop at the first fault instead of leaving it out.
         overwrite: replace an existing store.
-        progress: show a bar with the time left.
+        progress: show a bar with the time left, on a terminal.
 
     Returns:
         What was read, what was left out and why.
@@ -75,7 +75,8 @@ def prepare(
     with writer:
         done = sum(note["items"] for note in writer.notes)
         items = islice(source.items, done, None)
-        with tqdm(total=source.count, initial=done, unit="item", disable=not progress) as bar:
+        hidden = None if progress else True  # None: where nobody watches, i.e. no terminal
+        with tqdm(total=source.count, initial=done, unit="item", disable=hidden) as bar:
             results = _results(source.read, items, jobs)
             while batch := list(islice(results, CHUNK)):
                 skips = [skip for result in batch for skip in _add(result, writer, strict)]

@@ -17,7 +17,7 @@ from hacm.data.source import Result, Sample, Skip, Source
 from hacm.errors import HacmError
 from hacm.skeleton import LAYOUTS, SkeletonLayout
 
-TEST_SUFFIXES = ("_val", "_test")
+TEST_SIDES = ("val", "test")
 
 
 def pyskl_source(file: str | Path, *, layout: SkeletonLayout | None = None) -> Source:
@@ -100,16 +100,12 @@ def _parts(split: Any, file: Path) -> dict[str, dict[str, str]]:
         raise HacmError(f"{file}: 'split' should be a dict of lists")
     parts: dict[str, dict[str, str]] = {}
     for name in split:
-        base = name.removesuffix("_train") if name != "train" else "given"
-        others = (
-            [f"{base}{suffix}" for suffix in TEST_SUFFIXES] if name != "train" else ["val", "test"]
-        )
-        if name != "train" and not name.endswith("_train"):
-            continue
-        sides = {"train": split[name]}
-        sides |= {"test": split[other] for other in others if other in split}
-        if len(sides) == 2:
-            parts[base] = {str(n): side for side, listed in sides.items() for n in listed}
+        base, _, side = name.rpartition("_")
+        tests = [f"{base}_{test}" if base else test for test in TEST_SIDES]
+        test = next((listed for listed in tests if listed in split), None)
+        if side == "train" and test is not None:
+            sides = {"train": split[name], "test": split[test]}
+            parts[base or "given"] = {str(n): s for s, listed in sides.items() for n in listed}
     return parts
 
 

@@ -139,5 +139,5 @@ _ALLOWED: dict[tuple[str, str], Callable] = {
 def _check_places(stream: Any) -> None:
     # The unpickler reserves memory up to the highest place it is told to store something at.
     for done, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
-        if "PUT" in opcode.name and argument > done:
+        if "PUT" in opcode.name and int(argument or 0) > done:
             raise pickle.UnpicklingError("it stores values at places it cannot need")

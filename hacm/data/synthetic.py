@@ -18,44 +18,46 @@ from scipy.spatial.transform import Rotation
 from tqdm import tqdm
 
 from hacm.data.actions import ACTIONS, keys
-from hacm.data.body import ANGLES, SIDES, Pose, Subject, joints_of, mirrored, side_and_part
+from hacm.data.body import (
+    ANGLES,
+    MIDDLE,
+    PAIRED,
+    SIDES,
+    Pose,
+    Subject,
+    joints_of,
+    mirrored,
+    side_and_part,
+)
 from hacm.data.store import SequenceStore
 from hacm.data.writer import StoreWriter
 from hacm.errors import HacmError
 from hacm.skeleton import KINECT_V2
 
+VERSION = 1  # goes up whenever the same seed gives other sequences
 CLASSES = tuple(ACTIONS)
 SUBJECTS = 20
-CAMERAS = {1: -45.0, 2: 0.0, 3: 45.0}
-"""Camera number -> degrees by which it sees people from their side."""
+CAMERAS = {1: -45.0, 2: 0.0, 3: 45.0}  # degrees by which each sees people from their side
 FPS = 30
-SHORTEST, LONGEST = 40, 150
+SHORTEST, LONGEST = 40, 150  # frames of a sequence
 
-# What makes the set hard; all spreads are standard deviations.
-IDLE_SECONDS = 1.2
-"""Longest pause before and after an action."""
-PACE_SPREAD = 0.2
-"""Of the logarithm of a performance's tempo, and of how unevenly it goes."""
-GAIN_SPREAD = 0.15
-"""Of the logarithm of each angle's amplitude in a performance."""
-LEFT_HANDED = 0.3
-"""Share of performances that are mirror images."""
-WANDER = 4.0
-"""Degrees by which every angle drifts; times `LOOSE`."""
-LOOSE = {"raise": 2, "spread": 2, "elbow": 2.5, "roll": 3, "look": 4, "thigh": 0.4, "knee": 0.8}
-FIDGET = 0.5
-"""Share of people of whom an arm does something else for a while."""
-HEADING_SPREAD = 15.0
-"""Degrees by which people do not face the middle camera."""
-NOISE = 0.004
-"""Metres of jitter at the trunk; twice as much one bone away from it, and so on."""
-DROPOUTS = 0.4
-"""How often a second a part of a limb freezes or jumps for some frames."""
-ABSENCES = 0.15
-"""Share of two-person sequences in which the second body is lost for a while."""
+# What makes the set hard; spreads are standard deviations.
+PAUSE = 1.2  # seconds: the longest before or after an action
+PACE_SPREAD = 0.2  # of the log of a performance's tempo, and of how unevenly it goes
+GAIN_SPREAD = 0.15  # of the log of each angle's amplitude in a performance
+OTHER_HAND = 0.2  # share of performances with the hand one does not prefer
+WANDER = 4.0  # degrees by which every angle drifts, times
+LOOSE = {"lift": 2, "spread": 2, "elbow": 2.5, "roll": 3, "look": 4, "thigh": 0.4, "knee": 0.8}
+FIDGET = 0.5  # share of people of whom an arm does something else for a while
+HEADING_SPREAD = 15.0  # degrees by which people do not face the middle camera
+NOISE = 0.004  # metres of jitter on the trunk; twice as much one bone away from it, and so on
+DROPOUTS = 0.4  # how often a second a part of a limb freezes or jumps for some frames
+ABSENCES = 0.15  # share of two-person sequences in which the second body is lost for a while
 
 
-def generate(count: int, seed: int) -> Iterator[tuple[Float[np.ndarray, "B T V 3"], dict[str, Any]]]:
+def generate(
+    count: int, seed: int
+) -> Iterator[tuple[Float[np.ndarray, "B T V 3"], dict[str, Any]]]:
     """Sequences in turn over classes, subjects and cameras, so that every part is balanced.
 
     Args:
@@ -101,7 +103,7 @@ def write_synthetic(
         "xsub": {"column": "subject", "train": list(range(1, SUBJECTS + 1, 2))},
         "xview": {"column": "camera", "train": [2, 3]},
     }
-    meta = {"source": f"hacm synthetic, {count} sequences, seed {seed}", "fps": FPS}
+    meta = {"source": f"synthetic, version {VERSION}, seed {seed}", "fps": FPS}
     with StoreWriter(
         path, KINECT_V2, CLASSES, splits=splits, meta=meta, overwrite=overwrite
     ) as writer:
@@ -146,9 +148,9 @@ def perform(
     action = ACTIONS[name]
     phase = _phase(action.seconds / actors[0].pace, rng)
     curves = action.curves(phase, rng)
-    poses = curves if isinstance(curves, tuple) else (curves,)
-    if rng.random() < LEFT_HANDED:
-        poses = tuple(mirrored(pose) for pose in poses)
+    poses = list(curves) if isinstance(curves, tuple) else [curves]
+    if actors[0].left_handed != (rng.random() < OTHER_HAND):
+        poses = [mirrored(pose) for pose in poses]
     bodies = np.stack(
         [
             joints_of(_in_manner(pose, actor, len(phase), rng), actor.bones)
@@ -165,8 +167,8 @@ def perform(
 
 def _phase(seconds: float, rng: np.random.Generator) -> Float[np.ndarray, "T"]:
     """0 during a pause, then up to 1 at a pace that is not quite even, 1 during another pause."""
-    frames = int(np.clip(FPS * seconds / rng.lognormal(0, PACE_SPREAD), 20, LONGEST - 40))
-    pauses = rng.integers(0, FPS * IDLE_SECONDS, size=2, endpoint=True)
+    frames = int(np.clip(FPS * seconds / rng.lognormal(0, PACE_SPREAD), 20, 110))
+    pauses = rng.integers(0, round(FPS * PAUSE), size=2, endpoint=True)
     before, after = np.minimum(pauses, (LONGEST - frames) // 2)
     length = max(before + frames + after, SHORTEST)
     return np.clip((np.arange(length) - before) / frames, 0, 1) ** rng.lognormal(0, PACE_SPREAD)
@@ -174,7 +176,7 @@ def _phase(seconds: float, rng: np.random.Generator) -> Float[np.ndarray, "T"]:
 
 def _in_manner(pose: Pose, who: Subject, T: int, rng: np.random.Generator) -> Pose:
     """Every angle as this person has it this time, with movement that means nothing."""
-    gain = {part: rng.lognormal(0, GAIN_SPREAD) for part in [side_and_part(a)[1] for a in ANGLES]}
+    gain = {part: rng.lognormal(0, GAIN_SPREAD) for part in (*MIDDLE, *PAIRED)}
     drift = smooth_noise((T, len(ANGLES)), FPS / 2, rng)
     manner = {}
     for index, angle in enumerate(ANGLES):
@@ -185,7 +187,7 @@ def _in_manner(pose: Pose, who: Subject, T: int, rng: np.random.Generator) -> Po
     if rng.random() < FIDGET:
         side = rng.choice(list(SIDES))
         moment = (np.arange(T) - rng.uniform(-0.2, 0.8) * T) / (FPS * rng.uniform(0.8, 2))
-        for part, most in (("raise", 60), ("elbow", 110), ("roll", 60)):
+        for part, most in (("lift", 60), ("elbow", 110), ("roll", 60)):
             manner[f"{side}_{part}"] += rng.uniform(0.2, 1) * most * keys(moment, 0, 1, 1, 0)
     return manner
 
@@ -215,9 +217,9 @@ def observe(
 
 def _drop_out(joints: Float[np.ndarray, "T V 3"], rng: np.random.Generator) -> None:
     """Let parts of limbs freeze or jump for some frames, in place."""
-    T = len(joints)
+    T, depth = len(joints), np.array(KINECT_V2.depth)
     for joint in rng.choice(KINECT_V2.kept, size=rng.poisson(DROPOUTS * T / FPS)):
-        beyond = [j for j in range(KINECT_V2.V) if _is_on_path(joint, j)]
+        beyond = np.flatnonzero(depth[joint] + KINECT_V2.graph_distances[joint] == depth)
         start = rng.integers(1, T)
         lost = slice(start, start + rng.integers(2, 16))
         if rng.random() < 0.7:
@@ -226,15 +228,9 @@ def _drop_out(joints: Float[np.ndarray, "T V 3"], rng: np.random.Generator) -> N
             joints[lost, beyond] += rng.normal(0, 0.1, size=3)
 
 
-def _is_on_path(joint: int, end: int) -> bool:
-    """Whether `joint` lies between the root and `end`, or is `end`."""
-    while end not in (joint, -1):
-        end = KINECT_V2.parents[end]
-    return end == joint
-
-
 def smooth_noise(shape: tuple[int, ...], frames: float, rng: np.random.Generator) -> np.ndarray:
     """Noise of unit variance that takes about `frames` frames (the first axis) to change."""
-    return gaussian_filter1d(rng.normal(size=shape), frames, axis=0, mode="wrap") * np.sqrt(
-        2 * np.sqrt(np.pi) * frames
-    )
+    margin = round(4 * frames)
+    white = rng.normal(size=(shape[0] + 2 * margin, *shape[1:]))
+    smooth = gaussian_filter1d(white, frames, axis=0)[margin:-margin]
+    return smooth * np.sqrt(2 * np.sqrt(np.pi) * frames)

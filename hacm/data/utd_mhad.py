@@ -68,7 +68,7 @@ def read_utd_mhad(file: RawFile) -> Result:
     """
     from scipy.io import loadmat
 
-    action, subject, trial = (int(number) for number in NAME.fullmatch(file.name).groups())
+    action, subject, trial = (int(number) for number in NAME.findall(file.name)[0])
     data = file.read()
     try:
         arrays = loadmat(io.BytesIO(data), variable_names=[KEY])

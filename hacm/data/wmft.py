@@ -60,7 +60,7 @@ def read_wmft(file: RawFile) -> Result:
     Raises:
         HacmError: its size is no whole number of frames.
     """
-    subject, condition, task = NAME.fullmatch(file.name).groups()
+    subject, condition, task = NAME.findall(file.name)[0]
     data, frame = file.read(), KINECT_V2.V * 3 * 4
     if not data or len(data) % frame:
         raise HacmError(f"{file}: {len(data)} bytes are no whole number of frames of {frame} bytes")

@@ -190,12 +190,12 @@ class StoreWriter:
         files = (self._frames, self._table)
         last = self._marks.keep_fitting([os.fstat(file.fileno()).st_size for file in files])
         if last is None:
-            for file in files:
-                file.truncate(0)
+            self._frames.truncate(0)
+            self._table.truncate(0)
             self._write_header(self._frames)
             return
-        for file, size in zip(files, last["sizes"], strict=True):
-            file.truncate(size)
+        self._frames.truncate(last["sizes"][0])
+        self._table.truncate(last["sizes"][1])
         self.rounding = last["rounding"]
         self._table.seek(0)
         header, *rows = csv.reader(self._table) if last["sizes"][1] else [[]]
@@ -256,7 +256,8 @@ def checked_joints(joints: np.ndarray, layout: SkeletonLayout, what: str) -> np.
     joints = joints[None] if joints.ndim == 3 else joints
     if joints.ndim != 4 or joints.shape[2:] != (V, 3):
         raise HacmError(
-            f"{what}: expected (T, {V}, 3) or (B, T, {V}, 3) for layout {layout.name!r}, got {shape}"
+            f"{what}: expected (T, {V}, 3) or (B, T, {V}, 3) for layout {layout.name!r}, "
+            f"got {shape}"
         )
     if joints.shape[0] == 0 or joints.shape[1] == 0:
         raise HacmError(f"{what} is empty")
@@ -272,7 +273,7 @@ def checked_joints(joints: np.ndarray, layout: SkeletonLayout, what: str) -> np.
 
 def center_on_origin(joints: np.ndarray, layout: SkeletonLayout) -> np.ndarray:
     """(B, T, V, 3) moved so that body 0's origin joint starts at zero; missing frames stay zero."""
-    there = joints.any(axis=(2, 3))
+    there = np.asarray(joints.any(axis=(2, 3)))
     if not there[0].any():
         return joints
     first = int(np.argmax(there[0]))

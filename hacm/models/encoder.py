@@ -39,8 +39,8 @@ class Encoder(nn.Module):
         if options.prune and not (layout.trunk and layout.kept):
             amount = "only" if layout.trunk else "no"
             raise HacmError(
-                f"layout {layout.name!r} has {amount} trunk joints, so spatial pruning leaves no limb "
-                "or no virtual root; name the layout's trunk joints or set prune: false"
+                f"layout {layout.name!r} has {amount} trunk joints, so spatial pruning leaves no "
+                "limb or no virtual root; name the layout's trunk joints or set prune: false"
             )
         self.layout, self.options = layout, options
         D, J, P = options.width, self.J, options.patches

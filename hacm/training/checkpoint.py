@@ -78,8 +78,8 @@ def load_torch(path: str | Path) -> dict[str, Any]:
         raise HacmError(f"{path} does not exist") from None
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         raise HacmError(
-            f"{path} is damaged or holds more than tensors and plain containers; such files can run "
-            "code and are not read"
+            f"{path} is damaged or holds more than tensors and plain containers; such files can "
+            "run code and are not read"
         ) from error
     if not isinstance(content, dict):
         raise HacmError(f"{path}: expected a dictionary, got {type(content).__name__}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,14 @@ from hacm.training.pretrain import build_pretrainer
 from hacm.training.run import RESULT, read_json, read_run_config, write_json, write_text
 
 
+PROTOCOLS = ("linear", "knn")
+PREDICTIONS = "predictions.csv"
+
+
 def evaluate(
     run_dir: str | Path,
     store: SequenceStore,
+    protocol: str = "linear",
     *,
     epochs: int = 100,
     views: int = 5,
@@ -35,7 +41,7 @@ def evaluate(
     device: str = "auto",
     progress: bool = True,
 ) -> dict[str, Any]:
-    """Linear probe and 1-nearest-neighbour retrieval of a run's encoder and of its untrained start.
+    """Linear probe and retrieval (1-NN) of a run's encoder, beside those of its untrained start.
 
     The encoder is frozen. Training features are extracted `views` times under the augmentation of
     pretraining and kept; as many views as epochs is the published protocol, fewer save time.
@@ -44,6 +50,7 @@ def evaluate(
     Args:
         run_dir: a finished pretraining run.
         store: the data; its layout must be the encoder's.
+        protocol: `linear` (both readers) or `knn` (retrieval alone).
         epochs: of the linear probe.
         views: augmented views of each training sequence; 0 trains on the central crop.
         seed: of the augmentation and the probe.
@@ -52,14 +59,17 @@ def evaluate(
 
     Returns:
         `linear` and `knn`, each with the accuracy (0..1) of the `trained` and the `untrained`
-        encoder; `chance`; how many sequences; what was used. Also written, with the probe's
-        predictions, to `run_dir/eval/linear/`, `result.json` last.
+        encoder; `chance`; how many sequences; what was used. Also written, with the predictions, to
+        `run_dir/eval/<protocol>/`, `result.json` last; asked the same again, it is read from there.
 
     Raises:
-        HacmError: no finished run there, or the data's layout is another than the encoder's.
+        HacmError: unknown protocol, no finished run there, or the data's layout is another than the
+            encoder's.
     """
+    if protocol not in PROTOCOLS:
+        raise HacmError(f"unknown protocol {protocol!r}; known: {', '.join(PROTOCOLS)}")
     started = time.monotonic()
-    out = Path(run_dir) / "eval" / "linear"
+    out = Path(run_dir) / "eval" / protocol
     asked = {"epochs": epochs, "views": views, "seed": seed, "data": store.checksum}
     if (done := finished_result(out, asked)) is not None:
         return done
@@ -69,21 +79,23 @@ def evaluate(
     untrained = build_pretrainer(store.layout, config).encoder
     train_ids, test_ids = store.split(config.split)
     on = choose_device(device)
-    result: dict[str, Any] = {"protocol": "linear", "asked": asked, "linear": {}, "knn": {}}
-    for name, encoder in (("trained", trained), ("untrained", untrained)):
-        linear, knn, predicted = probe(
+    readers = ("linear", "knn") if protocol == "linear" else ("knn",)
+    result: dict[str, Any] = {"protocol": protocol, "asked": asked, **{r: {} for r in readers}}
+    for name, encoder in (("untrained", untrained), ("trained", trained)):
+        predicted = probe(
             encoder.to(on),
             store,
             config,
             (train_ids, test_ids),
+            readers=readers,
             epochs=epochs,
             views=views,
             seed=seed,
             progress=f"features, {name} encoder" if progress else None,
         )
-        result["linear"][name], result["knn"][name] = linear, knn
-        if name == "trained":
-            predictions = predicted
+        for reader in readers:
+            right = predicted[reader] == store.labels[test_ids]
+            result[reader][name] = float(right.mean())
     missing = sorted(set(store.labels[test_ids].tolist()) - set(store.labels[train_ids].tolist()))
     result |= {
         "chance": 1 / len(store.label_names),
@@ -93,7 +105,7 @@ def evaluate(
         "seconds": round(time.monotonic() - started, 3),
     }
     out.mkdir(parents=True, exist_ok=True)
-    write_text(out / "predictions.csv", predictions_table(store, test_ids, predictions))
+    write_text(out / PREDICTIONS, predictions_table(store, test_ids, predicted[readers[0]]))
     write_json(out / RESULT, result)
     return result
 
@@ -104,18 +116,20 @@ def probe(
     config: Config,
     ids: tuple[Int[np.ndarray, "N"], Int[np.ndarray, "M"]],
     *,
+    readers: Sequence[str] = ("linear", "knn"),
     epochs: int = 100,
     views: int = 5,
     seed: int = 0,
     progress: str | None = None,
-) -> tuple[float, float, Int[np.ndarray, "M"]]:
-    """Linear and 1-NN accuracy of a frozen encoder, and the linear probe's predictions.
+) -> dict[str, Int[np.ndarray, "M"]]:
+    """What each reader predicts for the test sequences from a frozen encoder's features.
 
     Args:
         encoder: on the device to use.
         store: the data.
         config: frames, modality, augmentation, precision.
         ids: training and test positions.
+        readers: `linear`, `knn` or both.
         epochs, views, seed: see `evaluate`.
         progress: what the progress bars say; None shows none.
     """
@@ -140,31 +154,59 @@ def probe(
         )
 
     gallery, queries = features(train_ids), features(test_ids)
-    augmented = [
-        features(
-            train_ids,
-            crop="random",
-            rotation=config.rotation,
-            min_crop=config.min_crop,
-            generator=stream("cpu", seed, view),
+    labels = torch.from_numpy(store.labels[train_ids]).to(device)
+    predicted = {}
+    if "knn" in readers:
+        predicted["knn"] = nearest_labels(gallery, labels, queries)
+    if "linear" in readers:
+        augmented = [
+            features(
+                train_ids,
+                crop="random",
+                rotation=config.rotation,
+                min_crop=config.min_crop,
+                generator=stream("cpu", seed, view),
+            )
+            for view in range(min(views, epochs))
+        ]
+        head = fit_linear_probe(
+            augmented or [gallery], labels, len(store.label_names), epochs=epochs, seed=seed
         )
-        for view in range(min(views, epochs))
+        with torch.no_grad():
+            predicted["linear"] = head(queries).argmax(1)
+    return {reader: answer.cpu().numpy() for reader, answer in predicted.items()}
+
+
+def summary(result: dict[str, Any]) -> str:
+    """A result in one line."""
+    names = {"linear": "linear probe", "knn": "nearest neighbour"}
+    scores = [
+        f"{names[reader]} {100 * result[reader]['trained']:.1f} % "
+        f"(untrained encoder {100 * result[reader]['untrained']:.1f} %, "
+        f"chance {100 * result['chance']:.1f} %)"
+        for reader in ("knn", "linear")
+        if reader in result
     ]
-    labels = torch.from_numpy(store.labels)
-    train_labels, test_labels = labels[train_ids].to(device), labels[test_ids].to(device)
-    head = fit_linear_probe(
-        augmented or [gallery],
-        train_labels,
-        len(store.label_names),
-        epochs=epochs,
-        seed=seed,
-    )
-    with torch.no_grad():
-        predicted = head(queries).argmax(1)
-    neighbours = nearest_labels(gallery, train_labels, queries)
-    linear = (predicted == test_labels).float().mean().item()
-    knn = (neighbours == test_labels).float().mean().item()
-    return linear, knn, predicted.cpu().numpy()
+    return "\n".join(scores)
+
+
+def confusion_counts(
+    run_dir: str | Path, store: SequenceStore, protocol: str = "linear"
+) -> Int[np.ndarray, "C C"]:
+    """How often each true class (row) was taken for each class (column) in an evaluation.
+
+    Raises:
+        HacmError: the run has not been evaluated under this protocol.
+    """
+    file = Path(run_dir) / "eval" / protocol / PREDICTIONS
+    if not file.exists():
+        raise HacmError(f"{file} is missing: evaluate the run first")
+    from sklearn.metrics import confusion_matrix
+
+    with file.open(newline="", encoding="utf-8") as table:
+        rows = [(int(row["label"]), int(row["predicted"])) for row in csv.DictReader(table)]
+    truth, predicted = zip(*rows, strict=True)
+    return confusion_matrix(truth, predicted, labels=range(len(store.label_names)))
 
 
 def check_layout(encoder: Encoder, store: SequenceStore, run_dir: str | Path) -> None:

@@ -64,7 +64,9 @@ def import_released_classifier(
         names = {key: f"head.{key}" for key in head.state_dict()}
     elif "head.fc.1.weight" in weights:
         head = LinearHead(encoder.options.width, len(weights["head.fc.1.weight"]))
-        names = {key: f"head.fc.{'01'['linear' in key]}.{key.split('.')[1]}" for key in head.state_dict()}
+        names = {
+            key: f"head.fc.{'01'['linear' in key]}.{key.split('.')[1]}" for key in head.state_dict()
+        }
     elif "head.fc.weight" in weights:
         head = LinearHead(encoder.options.width, len(weights["head.fc.weight"]), norm=False)
         names = {key: f"head.fc.{key.split('.')[1]}" for key in head.state_dict()}

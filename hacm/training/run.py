@@ -100,8 +100,8 @@ class Run:
         there = parse_config(self.card["config"], str(self.path / CARD))
         if changed := config.difference(there):
             raise HacmError(
-                f"{self.path} holds a run with another configuration ({changed}; asked for / in the "
-                "directory): use the same parameters or another run_dir"
+                f"{self.path} holds a run with another configuration ({changed}; asked for / there): "
+                "use the same parameters or another run_dir"
             )
         if self.card["data"]["checksum"] != store.checksum:
             raise HacmError(

@@ -26,7 +26,8 @@ def directions(*shape: int, seed: int = 0) -> torch.Tensor:
 
 def points(c: float, radii: list[float], D: int = 8, seed: int = 0) -> torch.Tensor:
     """One point per radius (as a share of the ball's), float64."""
-    return directions(len(radii), D, seed=seed) * torch.tensor(radii).double()[:, None] / c**0.5
+    radius = torch.tensor(radii, dtype=torch.float64)[:, None]
+    return directions(len(radii), D, seed=seed) * radius / c**0.5
 
 
 def geoopt_ball(c: float) -> geoopt.PoincareBall:
