@@ -172,7 +172,9 @@ def arrays(
     drop: Annotated[
         str | None, typer.Option(help="Leave out sequences for which this column is true.")
     ] = None,
-    strict: Strict = False,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Leave out damaged sequences instead of stopping.")
+    ] = False,
     center: Center = None,
     float16: Half = False,
     overwrite: Overwrite = False,
@@ -183,7 +185,7 @@ def arrays(
 
     chosen = get_layout(layout) if layout else None
     source = arrays_source(file, layout=chosen, more_splits=split, drop=drop)
-    _run(source, out, center, float16, overwrite, strict)
+    _run(source, out, center, float16, overwrite, strict=not skip_bad)
 
 
 @prepare_app.command()

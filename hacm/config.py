@@ -146,6 +146,15 @@ class Config(DataOptions, ModelOptions, MaskOptions, LossOptions, TrainOptions):
     objective: Literal["hacm", "mamp", "mae", "none", "supervised"] = "hacm"
     preset: str = "base"
 
+    @model_validator(mode="after")
+    def _two_groups_to_contrast(self) -> Config:
+        if self.grouping == "none" and self.contrast_weight > 0:
+            raise ValueError(
+                f"contrast_weight = {self.contrast_weight} needs two groups of patches, but "
+                "grouping = none"
+            )
+        return self
+
     def difference(self, other: Config) -> str:
         """Which fields differ, as `key: here / there`; empty if none."""
         here, there = self.model_dump(), other.model_dump()

@@ -66,7 +66,9 @@ def contrast_loss(
     """
     if options.contrast_normalize:
         a, b = F.normalize(a, dim=-1), F.normalize(b, dim=-1)
-    logits = (a @ b.T / options.contrast_temperature).masked_fill(~there[None], float("-inf"))
+    logits = a @ b.T / options.contrast_temperature
+    # Not -inf: a batch in which nobody is there would be NaN instead of 0.
+    logits = logits.masked_fill(~there[None], torch.finfo(logits.dtype).min)
     n = there.sum().clamp_min(1)
     if options.contrast_loss == "cross_entropy":
         own = logits.log_softmax(1).diagonal()

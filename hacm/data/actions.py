@@ -139,7 +139,8 @@ def throw(phase: Phase, rng: np.random.Generator) -> Pose:
         "twist": keys(phase, 0, -30, -25, 30, 0),
         "lean": keys(phase, 0, -6, -4, 22, 0),
         "left_lift": keys(phase, 0, 35, 25, -15, 0),
-        "left_thigh": keys(phase, 0, 10, 18, 12, 0),
+        "left_thigh": keys(phase, 0, 15, 18, 12, 0),
+        "left_knee": keys(phase, 0, 35, 5, 15, 0),
         "right_thigh": keys(phase, 0, -5, -10, -8, 0),
     }
 
@@ -160,10 +161,10 @@ def kick(phase: Phase, rng: np.random.Generator) -> Pose:
 
 @action(seconds=2.4)
 def squat(phase: Phase, rng: np.random.Generator) -> Pose:
-    """Down on bent knees and up again, the arms hanging or stretched out."""
+    """Down on bent knees and up again, the arms hanging or stretched forward."""
     down = keys(phase, 0, 1, 1, 0)
-    legs = both(thigh=85 * down, knee=108 * down, straddle=6 * down)
-    return {**legs, **both(lift=rng.uniform(0, 85) * down), "lean": 38 * down, "nod": -15 * down}
+    legs = both(thigh=80 * down, knee=102 * down, straddle=6 * down)
+    return {**legs, **both(lift=rng.uniform(40, 95) * down), "lean": 35 * down, "nod": -15 * down}
 
 
 @action(seconds=2.4)

@@ -11,7 +11,6 @@ meta.
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +37,7 @@ def prepare_arrays(
     splits: dict[str, dict[str, Any]] | None = None,
     drop: str | None = None,
 ) -> SequenceStore:
-    """Turn an `.npz` file of sequences into a store; warns if a sequence had to be left out.
+    """Turn an `.npz` file of sequences into a store; the first damaged sequence stops it.
 
     Args:
         file: the arrays, as the module's text lists them.
@@ -51,14 +50,10 @@ def prepare_arrays(
         drop: a column; sequences for which it is true are left out.
 
     Raises:
-        HacmError: a key is missing or does not fit the others; says which.
+        HacmError: a key is missing or does not fit the others, or a sequence is damaged; says which.
     """
     source = arrays_source(file, layout=layout, splits=splits, drop=drop)
-    report = prepare(source, out, center=center, overwrite=overwrite)
-    if faults := [skip for skip in report.skips if not skip.wanted]:
-        warnings.warn(
-            f"{len(faults)} sequences were left out; the first: {faults[0].reason}", stacklevel=2
-        )
+    prepare(source, out, center=center, overwrite=overwrite, strict=True)
     return SequenceStore(out)
 
 

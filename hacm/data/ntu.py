@@ -18,7 +18,7 @@ import numpy as np
 from hacm.data import class_names
 from hacm.data.denoise import Body, denoise
 from hacm.data.files import RawFile, find_files, fingerprint
-from hacm.data.numbers import read_numbers, shown
+from hacm.data.numbers import line_begins, read_numbers, shown, whole_lines
 from hacm.data.source import Result, Sample, Skip, Source
 from hacm.errors import HacmError
 from hacm.skeleton import KINECT_V2
@@ -153,20 +153,21 @@ def parse_skeleton(data: bytes, file: str = "skeleton file") -> Recording:
         HacmError: the first thing that is wrong, with its line.
     """
     V = KINECT_V2.V
-    lines = data.replace(b"\r\n", b"\n").split(b"\n")
-    while lines and not lines[-1].strip():
-        lines.pop()
+    text = whole_lines(data)
+    # Line i, counted from 0, is text[begins[i] : begins[i + 1]].
+    begins = line_begins(text)
+    lines = len(begins) - 1
 
     def count(at: int, of: str) -> int:
-        if at >= len(lines):
+        if at >= lines:
             raise HacmError(f"{file}, line {at + 1}: the file ends where the {of} should be")
-        text = lines[at].strip()
-        if not text.isdigit() or len(text) > 9:
-            raise HacmError(f"{file}, line {at + 1}: expected the {of}, found {shown(text)}")
-        return int(text)
+        number = text[begins[at] : begins[at + 1]].strip()
+        if not number.isdigit() or len(number) > 9:
+            raise HacmError(f"{file}, line {at + 1}: expected the {of}, found {shown(number)}")
+        return int(number)
 
     def check_room(at: int, needed: int, what: str) -> None:
-        if needed > (left := len(lines) - at - 1):
+        if needed > (left := lines - at - 1):
             raise HacmError(f"{file}, line {at + 1}: {what} need {needed} lines, {left} follow")
 
     frames = count(0, "number of frames")
@@ -174,14 +175,14 @@ def parse_skeleton(data: bytes, file: str = "skeleton file") -> Recording:
     at, kept = 1, 0
     ids: list[bytes] = []
     numbers: list[int] = []  # of the frame, for each body
-    first_line: list[int] = []  # of its joints
-    joint_lines: list[bytes] = []
+    joint_lines: list[int] = []  # where its joints begin
+    joint_texts: list[bytes] = []
     for _ in range(frames):
         bodies = count(at, "number of bodies")
         check_room(at, bodies * (V + 2), f"{bodies} bodies")
         at += 1
         for _ in range(bodies):
-            fields = lines[at].split()
+            fields = text[begins[at] : begins[at + 1]].split()
             if len(fields) != BODY_FIELDS:
                 raise HacmError(
                     f"{file}, line {at + 1}: expected {BODY_FIELDS} values of a body, "
@@ -189,22 +190,23 @@ def parse_skeleton(data: bytes, file: str = "skeleton file") -> Recording:
                 )
             if (joints := count(at + 1, "number of joints")) != V:
                 raise HacmError(f"{file}, line {at + 2}: expected {V} joints, found {joints}")
+            at += 2
             ids.append(fields[0])
             numbers.append(kept)
-            first_line.append(at + 3)
-            joint_lines += lines[at + 2 : at + 2 + V]
-            at += 2 + V
+            joint_lines.append(at)
+            joint_texts.append(text[begins[at] : begins[at + V]])
+            at += V
         kept += bodies > 0
 
     def place(i: int) -> str:
-        return f"{file}, line {first_line[i // V] + i % V}"
+        return f"{file}, line {joint_lines[i // V] + i % V + 1}"
 
-    xyz = read_numbers(joint_lines, JOINT_FIELDS, 3, place).astype(np.float32).reshape(-1, V, 3)
-    bodies_by_id = _by_id(ids, numbers, xyz)
+    table = read_numbers(b"".join(joint_texts), JOINT_FIELDS, 3, place)
+    bodies_by_id = _by_id(ids, numbers, table.astype(np.float32).reshape(-1, V, 3))
     for id, body in bodies_by_id.items():
         if body.end >= kept:
             raise HacmError(f"{file}: body {shown(id)} occurs more often than there are frames")
-    return Recording(list(bodies_by_id.values()), kept, frames - kept, len(lines) - at)
+    return Recording(list(bodies_by_id.values()), kept, frames - kept, lines - at)
 
 
 def _by_id(ids: Sequence[bytes], numbers: Sequence[int], xyz: np.ndarray) -> dict[bytes, Body]:

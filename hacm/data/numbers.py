@@ -2,56 +2,56 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
+from jaxtyping import Float, Int, UInt8
 
 from hacm.errors import HacmError
 
-_PLAIN = b"0123456789+-.eE \n"
+_PLAIN = b"0123456789+-.eE \r\n"
+_WIDEST = 22
+_POWERS = 10.0 ** np.arange(_WIDEST + 1)
 _LARGEST = float(np.finfo(np.float32).max)
 
 
 def read_numbers(
-    lines: Sequence[bytes], fields: int, keep: int, place: Callable[[int], str]
-) -> np.ndarray:
-    """The first `keep` of `fields` numbers a line.
+    text: bytes, fields: int, keep: int, place: Callable[[int], str]
+) -> Float[np.ndarray, "lines keep"]:
+    """The first `keep` of `fields` numbers in each line.
 
     Args:
-        lines: without line ends.
+        text: lines that end in LF or CRLF.
         fields: values a line; those beyond `keep` may be NaN or infinite.
         keep: how many to return.
-        place: says for people where `lines[i]` is.
+        place: says for people where line i of the text, counted from 0, is.
 
     Returns:
-        (len(lines), keep) float64, finite, within the range of float32.
+        float64, finite, within the range of float32.
 
     Raises:
         HacmError: names the first line with another number of values, with text, or with a NaN or
             infinite value among the first `keep`.
     """
-    text = b"\n".join([*lines, b""])
-    if _is_regular(text, len(lines), fields):
-        import pandas
+    table = _read_regular(text, fields, keep)
+    if table is not None and (np.abs(table) <= _LARGEST).all():
+        return table
+    rows = [
+        _read_line(line, fields, keep, place, i) for i, line in enumerate(text.split(b"\n")[:-1])
+    ]
+    return np.array(rows, dtype=np.float64).reshape(-1, keep)
 
-        try:
-            table = pandas.read_csv(
-                io.BytesIO(text),
-                sep=" ",
-                header=None,
-                usecols=range(keep),
-                dtype=np.float64,
-                engine="c",
-                na_filter=False,
-            ).to_numpy()
-        except ValueError:
-            table = np.full(1, np.nan)
-        if table.shape == (len(lines), keep) and (np.abs(table) <= _LARGEST).all():
-            return table
-    return np.array(
-        [_numbers(line, fields, keep, place, i) for i, line in enumerate(lines)], dtype=np.float64
-    ).reshape(-1, keep)
+
+def line_begins(text: bytes) -> list[int]:
+    """Where each line begins in a text that ends in a line end, and where the text ends."""
+    line_ends = np.flatnonzero(np.frombuffer(text, dtype=np.uint8) == ord("\n"))
+    return [0, *(line_ends + 1).tolist()]
+
+
+def whole_lines(data: bytes) -> bytes:
+    """A file's text without blank lines at its end, and with a line end there."""
+    text = data.rstrip()
+    return text + b"\n" if text else b""
 
 
 def shown(text: bytes) -> str:
@@ -59,18 +59,59 @@ def shown(text: bytes) -> str:
     return repr(text[:30].decode("latin-1") + ("..." if len(text) > 30 else ""))
 
 
-def _is_regular(text: bytes, lines: int, fields: int) -> bool:
-    """Only characters of numbers, one space between values, `fields` values in every line."""
+def _read_regular(text: bytes, fields: int, keep: int) -> np.ndarray | None:
+    """All lines at once, or None if there is anything but numbers with one space between them."""
     if text.translate(None, _PLAIN):
-        return False
+        return None
     buffer = np.frombuffer(text, dtype=np.uint8)
     gaps = np.flatnonzero(buffer <= ord(" "))
-    if len(gaps) != lines * fields or (np.diff(gaps, prepend=-1) == 1).any():
-        return False
-    return bool((buffer[gaps[fields - 1 :: fields]] == ord("\n")).all())
+    if b"\r" in text:
+        gaps = gaps[buffer[gaps] != ord("\r")]
+    line_ends = gaps[fields - 1 :: fields]
+    if len(gaps) != len(line_ends) * fields or (buffer[line_ends] != ord("\n")).any():
+        return None
+    if text.count(b"\n") != len(line_ends):
+        return None
+    ends = gaps.reshape(-1, fields)[:, :keep]
+    begins = np.empty_like(ends)
+    begins[:, 1:] = ends[:, :-1] + 1
+    begins[1:, 0] = line_ends[:-1] + 1
+    begins[:1, 0] = 0
+    try:
+        return _decimals(buffer, begins.ravel(), ends.ravel()).reshape(-1, keep)
+    except ValueError:
+        return None
 
 
-def _numbers(
+def _decimals(
+    buffer: UInt8[np.ndarray, "bytes"], begins: Int[np.ndarray, "n"], ends: Int[np.ndarray, "n"]
+) -> Float[np.ndarray, "n"]:
+    """Numbers like -12.345, each as its digits divided by a power of ten.
+
+    Whole numbers below 2^53 and powers of ten up to 10^22 are exact in float64, so the quotient is
+    what `float` gives; what is longer, or has an exponent, goes through `float`.
+    """
+    lengths = ends - begins
+    digits, dots = np.zeros((2, len(begins)), dtype=np.uint8)
+    whole, point = np.zeros(len(begins)), lengths - 1
+    for place in range(min(int(lengths.max(initial=0)), _WIDEST)):
+        char = buffer.take(begins + place, mode="clip") * (place < lengths)
+        digit = char - ord("0")
+        is_digit, is_dot = digit < 10, char == ord(".")
+        whole = np.where(is_digit, whole * 10 + digit, whole)
+        digits += is_digit
+        dots += is_dot
+        point[is_dot] = place
+    negative = buffer[begins] == ord("-")
+    values = whole / _POWERS[np.minimum(lengths - 1 - point, _WIDEST)]
+    values[negative] *= -1
+    simple = (digits + dots + negative == lengths) & (digits >= 1) & (digits <= 15) & (dots <= 1)
+    for i in np.flatnonzero(~simple):
+        values[i] = float(buffer[begins[i] : ends[i]].tobytes())
+    return values
+
+
+def _read_line(
     line: bytes, fields: int, keep: int, place: Callable[[int], str], i: int
 ) -> list[float]:
     values = line.split()

@@ -20,7 +20,7 @@ import numpy as np
 
 from hacm.data import class_names
 from hacm.data.files import RawFile, find_files, fingerprint
-from hacm.data.numbers import read_numbers
+from hacm.data.numbers import read_numbers, whole_lines
 from hacm.data.source import Result, Sample, Skip, Source
 from hacm.errors import HacmError
 from hacm.skeleton import KINECT_V2
@@ -120,18 +120,18 @@ def parse_video(data: bytes, file: str = "skeleton file") -> np.ndarray:
         HacmError: a line does not hold 150 finite numbers.
     """
     fields = BODIES * KINECT_V2.V * 3
-    lines = _lines(data)
-    table = read_numbers(lines, fields, fields, lambda i: f"{file}, line {i + 1}")
+    table = read_numbers(whole_lines(data), fields, fields, lambda i: f"{file}, line {i + 1}")
     return table.astype(np.float32).reshape(-1, BODIES, KINECT_V2.V, 3).transpose(1, 0, 2, 3)
 
 
 def parse_labels(data: bytes, file: str, skips: list[Skip]) -> list[Clip]:
     """The actions of a label file; lines that make no sense are added to `skips`."""
     clips = []
-    for i, line in enumerate(_lines(data)):
-        place = f"{file}, line {i + 1}"
+    lines = whole_lines(data).replace(b",", b" ").splitlines(keepends=True)
+    for number, line in enumerate(lines, start=1):
+        place = f"{file}, line {number}"
         try:
-            values = read_numbers([line.replace(b",", b" ")], 4, 3, lambda _, p=place: p)[0]
+            values = read_numbers(line, 4, 3, lambda _, place=place: place)[0]
             label, start, end = (int(value) for value in values)
             if not 1 <= label <= len(CLASSES):
                 raise HacmError(f"{place}: class {label} is not in 1..{len(CLASSES)}")
@@ -140,7 +140,7 @@ def parse_labels(data: bytes, file: str, skips: list[Skip]) -> list[Clip]:
         except HacmError as error:
             skips.append(Skip(str(error)))
         else:
-            clips.append(Clip(label - 1, start, end, i + 1))
+            clips.append(Clip(label - 1, start, end, number))
     return clips
 
 
@@ -158,10 +158,3 @@ def training_videos(file: Path) -> list[str]:
     if not any(names):
         raise HacmError(f"{file}, line 2: expected the training videos, separated by commas")
     return [name for name in names if name]
-
-
-def _lines(data: bytes) -> list[bytes]:
-    lines = data.replace(b"\r\n", b"\n").split(b"\n")
-    while lines and not lines[-1].strip():
-        lines.pop()
-    return lines

@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from hacm.config import MaskOptions
+from hacm.errors import HacmError
 from hacm.masking.criteria import MaskInputs, Score, group_score
 from hacm.masking.tokens import grid_to_tokens
 
@@ -130,6 +131,9 @@ def cross_mask(
 
     Returns:
         Each group keeps exactly `visible_count` of its tokens.
+
+    Raises:
+        HacmError: a group would keep none.
     """
     J = inputs.tokens.shape[2]
     device = inputs.tokens.device
@@ -139,11 +143,16 @@ def cross_mask(
     groups = group_patches(options.grouping, order)
     for patches, criterion in zip(groups, criteria, strict=False):
         token_ids = (patches[:, None] * J + torch.arange(J, device=device)).flatten()
+        K = visible_count(len(token_ids), options.mask_ratio)
+        if K == 0:
+            raise HacmError(
+                f"mask_ratio = {options.mask_ratio} leaves none of a group's {len(token_ids)} "
+                "tokens visible: lower it, or take more frames"
+            )
         score = grid_to_tokens(group_score(criterion, inputs.patches(patches), options))
         log_weight = sampling_logits(score, tau=options.tau, score_norm=options.score_norm)
         key = log_weight + noise_tokens[:, token_ids]
         ranked = token_ids[key.argsort(dim=1, descending=options.keep == "high")]
-        K = visible_count(len(token_ids), options.mask_ratio)
         ids.append(token_ids)
         scores.append(score)
         logits.append(log_weight)

@@ -16,8 +16,8 @@ from jaxtyping import Float, Int
 
 Space = Literal["hyperbolic", "euclidean"]
 GROWING = 0.7
-"""Share of the steps during which the tree grows to its full size. Starting at full size tangles it:
-points near the rim can hardly pass each other."""
+"""Share of the steps during which the tree grows to its full size. Starting at full size tangles
+it: points near the rim can hardly pass each other."""
 
 
 @dataclass(frozen=True)

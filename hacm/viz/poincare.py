@@ -1,4 +1,4 @@
-"""The Poincare disk: the joint tree growing in it, beside the plane, and seen from any joint."""
+"""The Poincare disk: the joint tree in it, growing, and seen from any joint."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ import numpy as np
 import plotly.graph_objects as go
 import torch
 from jaxtyping import Float
-from plotly.subplots import make_subplots
 
 from hacm.skeleton import SkeletonLayout
 from hacm.viz import theme
-from hacm.viz.embedding import Space, TreeEmbedding, geodesics, recentre
+from hacm.viz.embedding import Space, geodesics, recentre
 from hacm.viz.skeleton3d import SIDE_COLORS, joint_colors, part
 
 
@@ -35,12 +34,13 @@ def tree_traces(
     space: Space = "hyperbolic",
     *,
     legend: bool = False,
-    **where: Any,
+    axes: tuple[str, str] = ("x", "y"),
 ) -> list[go.Scatter]:
     """Bones as shortest paths, one trace a part of the body, and the joints.
 
     The number of traces depends on the layout alone, so they can be frames of one figure.
     """
+    where = {"xaxis": axes[0], "yaxis": axes[1]}
     traces = []
     for name, color in SIDE_COLORS.items():
         bones = [bone for bone in layout.bones if part(layout, bone[1]) == name]
@@ -108,70 +108,6 @@ def poincare_disk(
     ]
     theme.add_playback(figure, labels or [str(i) for i in range(len(moments))], 5, prefix)
     return figure.update_layout(sliders=[{"active": len(moments) - 1}])
-
-
-def compare_embeddings(
-    hyperbolic: TreeEmbedding, euclidean: TreeEmbedding, layout: SkeletonLayout, height: int = 560
-) -> go.Figure:
-    """Both embeddings growing side by side; they must hold the same steps."""
-    figure = make_subplots(
-        1, 2, subplot_titles=("Poincaré disk", "Euclidean plane"), horizontal_spacing=0.02
-    )
-    second = {"xaxis": "x2", "yaxis": "y2"}
-
-    def moment(i: int) -> list[go.Scatter]:
-        return [
-            *tree_traces(hyperbolic.history[i], layout, "hyperbolic", legend=True),
-            *tree_traces(euclidean.history[i], layout, "euclidean", **second),
-        ]
-
-    last = len(hyperbolic.history) - 1
-    figure.add_traces([rim(), *moment(last)])
-    figure.frames = [
-        go.Frame(data=moment(i), traces=list(range(1, len(figure.data))), name=str(i))
-        for i in range(last + 1)
-    ]
-    reach = float(np.abs(euclidean.history).max()) * 1.05
-    for column, half in ((1, 1.05), (2, reach)):
-        figure.update_xaxes(range=[-half, half], visible=False, row=1, col=column)
-        anchor = "x" if column == 1 else "x2"
-        figure.update_yaxes(
-            range=[-half, half], visible=False, scaleanchor=anchor, row=1, col=column
-        )
-    theme.style(figure, "", height, margin={"t": 40})
-    figure.update_layout(legend={"orientation": "h", "x": 0.5, "xanchor": "center", "y": 0})
-    theme.add_playback(figure, [str(step) for step in hyperbolic.steps], 5, "step ")
-    return figure.update_layout(
-        sliders=[{"active": last}], legend={"y": -0.02, "yanchor": "top"}, margin={"b": 110}
-    )
-
-
-def depth_and_radius(
-    hyperbolic: TreeEmbedding, euclidean: TreeEmbedding, layout: SkeletonLayout
-) -> go.Figure:
-    """Distance to the root in each embedding, in bones, against the depth in the tree."""
-    rng = np.random.default_rng(0)  # only spreads markers that would hide each other
-    depth = np.array(layout.depth)
-    shift = rng.uniform(-0.12, 0.12, layout.V)
-    figure = go.Figure()
-    pairs = ((hyperbolic, theme.LEFT, "circle"), (euclidean, theme.RIGHT, "diamond"))
-    for embedding, color, symbol in pairs:
-        to_root = embedding.distances[layout.root]
-        # One unit for both: the mean over joints is as in the tree.
-        figure.add_scatter(
-            **{"x": depth + shift, "y": to_root * depth.sum() / to_root.sum()},
-            **{"mode": "markers", "name": embedding.space, "text": layout.joints},
-            marker={"color": color, "size": 9, "symbol": symbol},
-            hovertemplate="%{text}<br>%{y:.2f} bones from the root<extra></extra>",
-        )
-    longest = int(depth.max())
-    figure.add_scatter(
-        **{"x": [0, longest], "y": [0, longest], "mode": "lines", "name": "perfect"},
-        **{"line": {"color": theme.TEXT, "dash": "dot"}, "hoverinfo": "skip"},
-    )
-    figure.update_xaxes(title="depth in the tree (bones)", dtick=1)
-    figure.update_yaxes(title="distance to the root (bones)", dtick=1)
-    return theme.style(figure, "Depth and distance to the root", 400)
 
 
 def seen_from(

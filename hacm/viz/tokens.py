@@ -1,4 +1,4 @@
-"""An encoder's tokens in the ball: how far out joints lie, and what saturation does to distances."""
+"""An encoder's tokens in the ball: how far out joints lie, and what saturation does."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from hacm.config import ModelOptions
 from hacm.masking.criteria import MaskInputs, tangent_factor, to_space
-from hacm.masking.diagnostics import radius_statistics
+from hacm.masking.diagnostics import NEAR_RIM, radius_statistics
 from hacm.masking.hyperbolic import distance, pairwise_distance
 from hacm.skeleton import SkeletonLayout
 from hacm.viz import theme
@@ -123,42 +123,42 @@ def saturation_figure(
     figure = make_subplots(
         1, 2, subplot_titles=("radius in the ball", "distance between joints of a patch")
     )
-    moments = []
-    longest = 1.0
-    for scale in scales:
-        points, between = _scaled(tangent, options, scale)
-        J = points.shape[2]
-        a, b = torch.triu_indices(J, J, 1)
-        moments.append((options.curvature**0.5 * points.norm(dim=-1), between[..., a, b]))
-        longest = max(longest, float(between.max()))
-    bins = np.linspace(0, 1, 51), np.linspace(0, longest, 51)
+    moments = [_scaled(tangent, options, scale) for scale in scales]
+    longest = max(float(between.max()) for _, between in moments)
+    pair = torch.triu_indices(tangent.shape[2], tangent.shape[2], 1)
+    edges = np.linspace(0, 1, 51), np.linspace(0, longest, 51)
 
-    def bars(i: int) -> list[go.Bar]:
-        traces = []
-        for values, edges, axis, color in zip(
-            moments[i], bins, ("", "2"), (theme.LEFT, theme.RIGHT), strict=True
-        ):
-            counts, _ = np.histogram(values.numpy(), edges)
-            traces.append(
-                go.Bar(
-                    **{"x": (edges[:-1] + edges[1:]) / 2, "y": 100 * counts / counts.sum()},
-                    **{"xaxis": f"x{axis}", "yaxis": f"y{axis}", "marker": {"color": color}},
-                    **{"hovertemplate": "%{x:.2f}: %{y:.1f} %<extra></extra>"},
-                    showlegend=False,
-                )
-            )
-        return traces
+    def frame(i: int) -> go.Frame:
+        points, between = moments[i]
+        radius = options.curvature**0.5 * points.norm(dim=-1)
+        values = radius.numpy(), between[..., pair[0], pair[1]].numpy()
+        share = [100 * np.histogram(v, e)[0] / v.size for v, e in zip(values, edges, strict=True)]
+        rim = f"tangent scale {scales[i]:g}: {(radius > 1 - NEAR_RIM).float().mean():.0%} of tokens"
+        tallest = [{"range": [0, float(s.max()) * 1.1]} for s in share]
+        return go.Frame(
+            data=[go.Bar(y=share[0]), go.Bar(y=share[1])],
+            traces=[0, 1],
+            name=str(i),
+            layout={
+                "title": {"text": f"{rim} within {NEAR_RIM:g} of the rim"},
+                "yaxis": tallest[0],
+                "yaxis2": tallest[1],
+            },
+        )
 
+    figure.frames = [frame(i) for i in range(len(moments))]
     start = int(np.argmin([abs(scale - options.tangent_scale) for scale in scales]))
-    figure.add_traces(bars(start))
-    figure.frames = [
-        go.Frame(data=bars(i), traces=[0, 1], name=str(i)) for i in range(len(moments))
-    ]
-    theme.style(figure, "", 440, margin={"t": 40}, bargap=0)
-    figure.update_yaxes(title="% of tokens", range=[0, 100], type="linear", col=1)
-    figure.update_yaxes(title="% of pairs", col=2, rangemode="tozero")
-    figure.update_xaxes(range=[0, 1.02], col=1)
-    figure.update_xaxes(range=[0, longest * 1.02], col=2)
+    for column, (color, edge) in enumerate(zip((theme.LEFT, theme.RIGHT), edges, strict=True), 1):
+        figure.add_bar(
+            **{"x": (edge[:-1] + edge[1:]) / 2, "y": figure.frames[start].data[column - 1].y},
+            **{"marker": {"color": color}, "hovertemplate": "%{x:.2f}: %{y:.1f} %<extra></extra>"},
+            **{"showlegend": False, "row": 1, "col": column},
+        )
+        figure.update_xaxes(range=[0, edge[-1]], col=column)
+    theme.style(figure, "", 460, margin={"t": 80}, bargap=0)
+    figure.update_layout(figure.frames[start].layout)
+    figure.update_yaxes(title="% of tokens", col=1)
+    figure.update_yaxes(title="% of pairs", col=2)
     theme.add_playback(figure, [f"{scale:g}" for scale in scales], 1.5, "tangent scale ")
     return figure.update_layout(sliders=[{"active": start}])
 

@@ -114,7 +114,10 @@ BAD = {
     "zeros": (bytes(4096), "line 1: expected the number of frames"),
     "truncated": (GOOD[: len(GOOD) // 2], r"line \d+: 1 bodies need 27 lines, \d+ follow"),
     "cut in a line": (GOOD[:-12], "line 141: expected 12 values, found"),
-    "cut between frames": (b"\n".join(GOOD.split(b"\n")[:29]), "line 1: 5 frames|line 30: the file"),
+    "cut between frames": (
+        b"\n".join(GOOD.split(b"\n")[:29]),
+        "line 1: 5 frames|line 30: the file",
+    ),
     "text": (line(GOOD, 5, JOINT.replace(b"2 3", b"x 3")), "line 5: expected a number, found 'x'"),
     "eleven values": (line(GOOD, 7, JOINT[2:]), "line 7: expected 12 values, found 11"),
     "thirteen values": (line(GOOD, 7, b"1 " + JOINT), "line 7: expected 12 values, found 13"),
@@ -184,7 +187,13 @@ def test_two_ids_that_are_both_too_short_leave_nobody(tmp_path):
 
 def test_names():
     assert sample_ids(f"{NAME}.skeleton") == (1, 2, 3, 2, 13)
-    wrong = ["S001C004P003R002A013", "S033C001P003R002A013", "S001C001P003R002A000", "x", f"{NAME}x"]
+    wrong = [
+        "S001C004P003R002A013",
+        "S033C001P003R002A013",
+        "S001C001P003R002A000",
+        "x",
+        f"{NAME}x",
+    ]
     wrong += ["S001C001P107R002A013", "S001C001P001R003A013", "S001C001P001R001A121", NAME.lower()]
     assert [sample_ids(name) for name in wrong] == [None] * len(wrong)
 

@@ -91,6 +91,11 @@ def test_counts_and_conventions(B, P, J, grouping, keep, norm, criteria, ratio, 
         tau=tau,
     )
     inputs = some_inputs(B, P, J, seed)
+    smallest = P if grouping == "none" else P // 2
+    if visible_count(smallest * J, ratio) == 0:
+        with pytest.raises(HacmError, match=f"mask_ratio = {ratio} leaves none"):
+            draw(inputs, options, seed)
+        return
     mask = draw(inputs, options, seed)
     L = P * J
     groups = [[p for p in range(P) if mask.group[p] == g] for g in range(len(mask.kept))]
@@ -133,6 +138,12 @@ def test_the_defaults_keep_42_of_432() -> None:
     assert visible_count(216, 0.9) == 21
     assert visible_count(750, 0.9) == 75
     assert [visible_count(10, ratio) for ratio in (0.9, 0.8, 0.7, 0.3, 0.1)] == [1, 2, 3, 7, 9]
+
+
+def test_two_groups_need_two_patches() -> None:
+    with pytest.raises(HacmError, match="none of a group's 0 tokens"):
+        draw(some_inputs(1, 1, 30), MaskOptions())
+    assert draw(some_inputs(1, 1, 30), MaskOptions(grouping="none")).kept == (3,)
 
 
 @given(st.integers(1, 500), st.integers(1, 99))
@@ -303,7 +314,7 @@ def test_the_same_noise_gives_the_same_mask() -> None:
 def test_relative_entropy() -> None:
     score = torch.tensor([[0.0, 1.0, 3.0], [0.0, 0.0, 0.0], [0.5, 2.0, 2.5], [0.0, 0.0, 0.0]])
     inputs, criteria = by_score(score)
-    mask = draw(inputs, MaskOptions(tau=0.5), criteria=criteria)
+    mask = draw(inputs, MaskOptions(tau=0.5, mask_ratio=0.5), criteria=criteria)
     entropy = relative_entropy(mask, 3)
     weight = mask.weight.double().view(4, 3).numpy()
     for g, rows in enumerate(([0, 2], [1, 3])):
@@ -349,5 +360,5 @@ def test_the_hierarchy_needs_a_virtual_root() -> None:
     inputs = build_inputs(torch.randn(1, 6, 2, 3), bare, ModelOptions(frames=6, prune=False))
     assert inputs.root is None
     with pytest.raises(HacmError, match="needs a virtual root"):
-        draw(inputs, MaskOptions())
-    draw(inputs, MaskOptions(spatial="motion"))
+        draw(inputs, MaskOptions(mask_ratio=0.5))
+    draw(inputs, MaskOptions(spatial="motion", mask_ratio=0.5))
