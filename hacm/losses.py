@@ -74,7 +74,7 @@ def contrast_loss(
         own = logits.log_softmax(1).diagonal()
         return -torch.where(there, own, 0.0).sum() / n
     gap = (logits.softmax(1) - torch.eye(len(a), device=a.device)).square()
-    return (gap * there[:, None] * there[None]).sum() / n.square()
+    return (gap * there[:, None]).sum() / n.square()
 
 
 def cross_contrast(

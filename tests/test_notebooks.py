@@ -35,7 +35,9 @@ def test_is_committed_executed_with_checked_facts(file):
 
 @each_notebook
 def test_shows_figures_and_stays_small(file):
-    kinds = [kind for cell in code_cells(file) for out in cell["outputs"] for kind in out.get("data", {})]
+    kinds = [
+        kind for cell in code_cells(file) for out in cell["outputs"] for kind in out.get("data", {})
+    ]
     assert "application/vnd.plotly.v1+json" in kinds
     assert file.stat().st_size < 3e6
     assert "widgets" not in json.loads(file.read_text())["metadata"]

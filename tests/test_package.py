@@ -51,7 +51,9 @@ def test_nothing_unpickles(file):
 def test_import_is_quick_and_lazy():
     code = "import torch, sys, time; t = time.perf_counter(); import hacm; print(time.perf_counter() - t)"
     code += "; print(sorted({'plotly', 'geoopt', 'pandas', 'sklearn'} & set(sys.modules)))"
-    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    answer = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
     seconds, loaded = answer.stdout.split("\n")[:2]
     assert loaded == "[]" and float(seconds) < 0.3
 

@@ -127,11 +127,11 @@ def parse_video(data: bytes, file: str = "skeleton file") -> np.ndarray:
 def parse_labels(data: bytes, file: str, skips: list[Skip]) -> list[Clip]:
     """The actions of a label file; lines that make no sense are added to `skips`."""
     clips = []
-    lines = whole_lines(data).replace(b",", b" ").splitlines(keepends=True)
+    lines = whole_lines(data).replace(b",", b" ").split(b"\n")[:-1]
     for number, line in enumerate(lines, start=1):
         place = f"{file}, line {number}"
         try:
-            values = read_numbers(line, 4, 3, lambda _, place=place: place)[0]
+            values = read_numbers(line + b"\n", 4, 3, lambda _, place=place: place)[0]
             label, start, end = (int(value) for value in values)
             if not 1 <= label <= len(CLASSES):
                 raise HacmError(f"{place}: class {label} is not in 1..{len(CLASSES)}")

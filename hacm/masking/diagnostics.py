@@ -61,3 +61,32 @@ def mask_statistics(mask: Mask, joints: int) -> dict[str, float]:
         result[f"entropy_{GROUPS[number]}"] = float(entropy[number])
         result[f"weight_ratio_{GROUPS[number]}"] = float(ratio.mean())
     return result
+
+
+@torch.no_grad()
+def keep_frequency(
+    mask: Mask, *, draws: int, keep: str = "high", generator: torch.Generator | None = None
+) -> Float[Tensor, "B L"]:
+    """How often each token stays visible when the same weights are sampled many times.
+
+    Args:
+        mask: its weights and groups are drawn from; the grouping stays as it is.
+        draws: how often.
+        keep: which end of the score tends to stay visible, as in the mask's options.
+        generator: on the mask's device.
+    """
+    B, L = mask.weight.shape
+    joints = L // len(mask.group)
+    group = mask.group.repeat_interleave(joints)
+    noise = torch.empty(draws, B, L, device=mask.weight.device)
+    noise = -noise.exponential_(generator=generator).log()
+    keys = mask.weight.log() + noise
+    frequency = torch.empty_like(mask.weight)
+    for number, count in enumerate(mask.kept):
+        tokens = (group == number).nonzero()[:, 0]
+        visible = keys[..., tokens].topk(count, largest=keep == "high").indices
+        counts = torch.zeros(B, len(tokens), device=keys.device)
+        visible = visible.transpose(0, 1).flatten(1)
+        counts.scatter_add_(1, visible, torch.ones_like(visible, dtype=counts.dtype))
+        frequency[:, tokens] = counts / draws
+    return frequency

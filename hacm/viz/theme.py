@@ -22,6 +22,7 @@ RECONSTRUCTED = "#1a9e77"
 TEXT, GRID = "#7a7a7a", "rgba(128,128,128,0.25)"
 SEQUENTIAL = "Viridis"
 MASKED, VISIBLE = "#46505a", "#f2c14e"
+CURSOR = "#e0384f"
 QUALITATIVE = (
     *("#3a8fd0", "#e07b1a", "#1a9e77", "#b565a7", "#d1495b", "#8c6d31", "#5f6caf", "#a3a500"),
     *("#00a6a6", "#8a8a8a"),

@@ -118,16 +118,15 @@ def test_overlap_by_two_frames_makes_a_second_actor():
     assert marks(actors, 1) == [0] * 18 + [2] * 20
 
 
-def test_joining_widens_the_interval_over_the_gap():
-    """After ids at 0-14 and 40-54 have joined, one at 20-34 lies inside actor 1's interval."""
-    bodies = [
-        body(0, 15, mark=1, move=2),
-        body(40, 15, mark=2, move=0.5, seed=1),
-        body(20, 15, mark=3, move=0.01, seed=2),
-    ]
-    actors, _ = denoise(bodies, 55)
-    assert marks(actors, 0) == [1] * 15 + [2] * 15 + [0] * 10 or len(actors) == 2
-    assert [m for m in marks(actors, 1) if m] == [3] * 15
+@pytest.mark.parametrize("starts", [(20, 40, 0, 38), (20, 0, 40, 3), (0, 40, 20)])
+def test_joining_widens_the_interval_on_both_sides(starts):
+    """The ids before the last join actor 1, and the last lies inside the interval they span."""
+    bodies = [body(s, 15, mark=i + 1, move=2 / 4**i, seed=i) for i, s in enumerate(starts)]
+    actors, dropped = denoise(bodies, 55)
+    last = len(starts)
+    assert {m for m in marks(actors, 1) if m} == {last}
+    assert {m for m in marks(actors, 0) if m} == set(range(1, last))
+    assert not dropped.total()
 
 
 def test_actor_2_reaches_back_to_frame_0():

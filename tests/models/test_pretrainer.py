@@ -208,6 +208,7 @@ def test_every_parameter_learns_but_the_frozen_maps(stick, config: Config) -> No
 
 def test_frozen_maps_travel_with_the_weights(stick) -> None:
     frozen = make(stick, CONFIGS["released"])
+    assert not any(p.requires_grad for p in frozen.frozen_query_key.parameters())
     assert {name for name in frozen.state_dict() if name.startswith("frozen")} == {
         "frozen_query_key.weight",
         "frozen_query_key.bias",

@@ -40,7 +40,7 @@ def random_weights(layout, *, width, depth, frames, r, prune, seed):
 
     J = len(layout.kept) if prune else layout.V
     weights = {
-        "joints_embed.proj.weight": rand(width, 3, r, 1) * 8,
+        "joints_embed.proj.weight": rand(width, 3, r, 1) * 2,
         "joints_embed.proj.bias": rand(width),
         "temp_embed": rand(1, frames // r, 1, width),
         "pos_embed": rand(1, 1, J, width),
