@@ -50,7 +50,8 @@ def prepare_arrays(
         drop: a column; sequences for which it is true are left out.
 
     Raises:
-        HacmError: a key is missing or does not fit the others, or a sequence is damaged; says which.
+        HacmError: a key is missing or does not fit the others, or a sequence is damaged; says
+            which.
     """
     source = arrays_source(file, layout=layout, splits=splits, drop=drop)
     prepare(source, out, center=center, overwrite=overwrite, strict=True)
@@ -127,7 +128,7 @@ def load_npz(file: Path) -> dict[str, np.ndarray]:
         HacmError: the file is missing, damaged or holds Python objects.
     """
     try:
-        with np.load(file, allow_pickle=False) as arrays:
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             return dict(arrays)
     except Exception as error:  # a damaged zip raises a dozen kinds
         raise HacmError(

@@ -1,8 +1,8 @@
 """Read a pickle of plain containers and numeric arrays, and nothing else.
 
-A pickle is a program: whoever wrote it chooses what is called. Here it can call five functions of
-this file that stand for numpy's, none of which reaches anything outside; arrays are made from bytes
-whose number is checked first.
+A pickle is a program: whoever wrote it chooses what is called. Here it can call a few functions
+of this file that stand for numpy's, none of which reaches anything outside; arrays are made from
+bytes whose number is checked first.
 """
 
 from __future__ import annotations
@@ -114,6 +114,10 @@ def _scalar(dtype: Any, data: Any) -> Any:
     return _from_bytes(data, dtype, ())[()].item()
 
 
+def _no_bytes() -> bytes:
+    return b""
+
+
 def _latin1(text: Any, encoding: Any) -> bytes:
     # Protocols 0 to 2 know no bytes and write them as text.
     if not isinstance(text, str) or encoding != "latin1":
@@ -132,6 +136,7 @@ _ALLOWED: dict[tuple[str, str], Callable] = {
     ("numpy.core.multiarray", "scalar"): _scalar,
     ("numpy.core.numeric", "_frombuffer"): lambda *args: Array(_from_bytes(*args)),
     ("_codecs", "encode"): _latin1,
+    ("__builtin__", "bytes"): _no_bytes,
     ("collections", "OrderedDict"): dict,
 }
 

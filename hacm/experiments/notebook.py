@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -38,3 +39,24 @@ def check_parameters(namespace: Mapping[str, Any], known: str) -> None:
 def run_directory(run_dir: str) -> Path:
     """The directory asked for, or a fresh temporary one for a notebook opened without any."""
     return Path(run_dir) if run_dir else Path(tempfile.mkdtemp(prefix="hacm-")) / "run"
+
+
+class LiveFigure:
+    """A Plotly figure that is replaced in place while a loop runs, also under papermill.
+
+    Plotly's own display ignores display ids and would add a figure at every update.
+    """
+
+    def __init__(self) -> None:
+        self._handle: Any = None
+
+    def show(self, figure: Any) -> None:
+        """Show the figure, in place of the one before."""
+        from IPython.display import display
+        from plotly.io import to_json
+
+        content = {"application/vnd.plotly.v1+json": json.loads(to_json(figure))}
+        if self._handle is None:
+            self._handle = display(content, raw=True, display_id=True)
+        else:
+            self._handle.update(content, raw=True)

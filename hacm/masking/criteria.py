@@ -123,8 +123,7 @@ def build_inputs(
         layout: which joints are kept and which are trunk.
         options: pruning, patch length, space, curvature, tangent scale.
         tokens: tangent vectors of the kept joints; default: the coordinates of each patch.
-        trunk: tangent vectors of the trunk joints (all joints' mean is the root if none is given
-            and the layout has none).
+        trunk: tangent vectors of the trunk joints, for the virtual root; without them there is none.
         query_key: (B, P, J, H, d) each; default: the tokens themselves, one head.
         scale: a learned tangent scale.
     """

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from hacm.data.sequences import Crop, Sequences
 from hacm.models.classifier import LinearHead, mean_of_bodies

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from hacm.config import Config
 from hacm.data.sequences import Batch, Sequences

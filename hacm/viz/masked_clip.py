@@ -14,7 +14,8 @@ from plotly.subplots import make_subplots
 from hacm.skeleton import SkeletonLayout
 from hacm.viz import theme
 from hacm.viz.masks import joint_axis, map_trace
-from hacm.viz.skeleton3d import MovingSkeleton, legend_above
+from hacm.viz.scene import legend_above
+from hacm.viz.skeleton3d import MovingSkeleton
 
 
 @dataclass(frozen=True)
@@ -32,17 +33,16 @@ class Map:
     label: str = "score"
 
 
-def cursor(frame: float, joints: int) -> dict[str, Any]:
-    """Coordinates of the line that marks a frame in a map."""
-    return {"x": [frame, frame], "y": [-0.5, joints - 0.5]}
-
-
-def cursor_trace(frame: float, joints: int, **where: Any) -> go.Scatter:
-    """The line itself."""
-    return go.Scatter(
-        **{**cursor(frame, joints), "mode": "lines", "hoverinfo": "skip", "showlegend": False},
-        **{"line": {"color": theme.CURSOR, "width": 2}, **where},
-    )
+def cursors(frame: float, axes: Sequence[str]) -> list[dict[str, Any]]:
+    """Lines that mark a frame in maps, as shapes: animated traces would wipe out heatmaps."""
+    return [
+        {
+            **{"type": "line", "x0": frame, "x1": frame, "xref": f"x{axis}"},
+            **{"y0": 0, "y1": 1, "yref": f"y{axis} domain"},
+            "line": {"color": theme.CURSOR, "width": 2},
+        }
+        for axis in axes
+    ]
 
 
 def clip_with_maps(
@@ -68,10 +68,10 @@ def clip_with_maps(
         every: show each n-th frame; default: one a patch.
         frames_per_second: of the frames shown.
     """
-    rows, J = len(maps), len(joints)
+    rows = len(maps)
     figure = make_subplots(
         **{"rows": rows, "cols": 2, "column_widths": [0.4, 0.6]},
-        **{"horizontal_spacing": 0.14, "vertical_spacing": 0.2 / rows},
+        **{"horizontal_spacing": 0.14, "vertical_spacing": 0.1},
         specs=[
             [{"type": "scene", "rowspan": rows} if row == 0 else None, {"type": "xy"}]
             for row in range(rows)
@@ -89,21 +89,14 @@ def clip_with_maps(
         )
         heat.update(colorbar={"len": part[1] - part[0], "y": sum(part) / 2, "x": 1.0})
         figure.add_trace(heat, row=row, col=2)
-        moving.append(len(figure.data))
-        figure.add_trace(cursor_trace(0, J), row=row, col=2)
-    theme.style(figure, "", 120 + 400 * rows if rows > 1 else 500, margin={"t": 50})
+    theme.style(figure, "", 500 if rows == 1 else 700, margin={"t": 50})
     figure.update_layout(scene=skeleton.scene_layout(), legend=legend_above())
     figure.update_yaxes(**joint_axis(_names(layout, joints)))
     figure.update_xaxes(showgrid=False)
-    figure.update_xaxes(title="frame", row=rows, col=2)
 
-    def moment(t: int) -> list[Any]:
-        lines = [go.Scatter(**cursor(t, J)) for _ in maps]
-        return [*(go.Scatter3d(**points) for points in skeleton.frame(t)), *lines]
-
-    return _play(
-        figure, moment, range(0, skeleton.T, every or patch_frames), moving, frames_per_second
-    )
+    shown = range(0, skeleton.T, every or patch_frames)
+    axes = ["" if row == 0 else str(row + 1) for row in range(rows)]
+    return _play(figure, [skeleton], moving, axes, shown, frames_per_second)
 
 
 def compare_masks(
@@ -132,7 +125,9 @@ def compare_masks(
         subplot_titles=list(masks),
         horizontal_spacing=0.09,
     )
-    skeletons, moving, sizes, patches = [], [], [], 1
+    skeletons: list[MovingSkeleton] = []
+    moving: list[int] = []
+    patches = 1
     for column, (hidden, joints) in enumerate(masks.values(), start=1):
         scene = f"scene{column}" if column > 1 else "scene"
         skeleton = MovingSkeleton(x, layout, hidden=hidden, present=present, scene=scene)
@@ -148,26 +143,15 @@ def compare_masks(
             row=2,
             col=column,
         )
-        moving.append(len(figure.data))
-        figure.add_trace(cursor_trace(0, len(joints)), row=2, col=column)
         figure.update_yaxes(**joint_axis(names), row=2, col=column)
-        figure.update_xaxes(title="frame", row=2, col=column)
         figure.update_layout({scene: skeleton.scene_layout()})
         skeletons.append(skeleton)
-        sizes.append(len(joints))
-    theme.style(figure, "", 820, margin={"t": 70}, legend={**legend_above(), "y": 1.04})
+    theme.style(figure, "", 720, margin={"t": 70}, legend={**legend_above(), "y": 1.04})
     figure.update_xaxes(showgrid=False)
     figure.update_yaxes(tickfont={"size": 9})
 
-    def moment(t: int) -> list[Any]:
-        data: list[Any] = []
-        for skeleton, J in zip(skeletons, sizes, strict=True):
-            data += [go.Scatter3d(**points) for points in skeleton.frame(t)]
-            data.append(go.Scatter(**cursor(t, J)))
-        return data
-
-    T = skeletons[0].T
-    return _play(figure, moment, range(0, T, T // patches), moving, frames_per_second)
+    T, axes = skeletons[0].T, ["" if column == 0 else str(column + 1) for column in range(columns)]
+    return _play(figure, skeletons, moving, axes, range(0, T, T // patches), frames_per_second)
 
 
 def _names(layout: SkeletonLayout, joints: Sequence[int]) -> list[str]:
@@ -175,9 +159,21 @@ def _names(layout: SkeletonLayout, joints: Sequence[int]) -> list[str]:
 
 
 def _play(
-    figure: go.Figure, moment: Any, shown: range, moving: list[int], frames_per_second: float
+    figure: go.Figure,
+    skeletons: Sequence[MovingSkeleton],
+    moving: Sequence[int],
+    axes: Sequence[str],
+    shown: range,
+    frames_per_second: float,
 ) -> go.Figure:
     figure.frames = [
-        go.Frame(data=moment(t), traces=moving, name=str(i)) for i, t in enumerate(shown)
+        go.Frame(
+            data=[go.Scatter3d(**points) for one in skeletons for points in one.frame(t)],
+            traces=moving,
+            layout={"shapes": cursors(t, axes)},
+            name=str(i),
+        )
+        for i, t in enumerate(shown)
     ]
+    figure.update_layout(shapes=cursors(shown[0], axes))
     return theme.add_playback(figure, [str(t) for t in shown], frames_per_second)

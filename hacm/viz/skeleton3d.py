@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float
 from hacm.errors import HacmError
 from hacm.skeleton import SkeletonLayout
 from hacm.viz import theme
+from hacm.viz.scene import floor, legend_above, scene_layout, upright
 
 SIDE_COLORS = {
     "left": theme.LEFT,
@@ -24,12 +25,6 @@ SIDE_COLORS = {
 def part(layout: SkeletonLayout, joint: int) -> str:
     """`trunk`, or the joint's side: what decides its colour."""
     return "trunk" if joint in layout.trunk else layout.side(joint)
-
-
-def upright(x: Float[np.ndarray, "... 3"]) -> Float[np.ndarray, "... 3"]:
-    """Kinect's axes (x, y up, z away from the camera) turned to the figure's (z up)."""
-    # A rotation, not a swap of two axes: left must stay left.
-    return np.stack([x[..., 0], -x[..., 2], x[..., 1]], axis=-1)
 
 
 def on_all_joints(
@@ -124,12 +119,12 @@ class MovingSkeleton:
         ]
         looks: list[dict[str, Any]] = [
             {"mode": "lines", "line": {"width": 7, "color": bone_color, **paint}},
-            {"mode": "lines", "line": {"width": 3, "color": bone_color, **paint}, "opacity": 0.4},
+            {"mode": "lines", "line": {"width": 3, "color": bone_color, **paint}, "opacity": 0.5},
             {"mode": "markers", "marker": {"size": 4.5, "color": joint_color, **paint}},
             {
                 "mode": "markers",
                 "marker": {"size": 4, "color": joint_color, "symbol": "circle-open", **paint},
-                "opacity": 0.5,
+                "opacity": 0.6,
             },
         ]
         if self.imagined is not None:
@@ -143,7 +138,7 @@ class MovingSkeleton:
             traces.append(
                 go.Scatter3d(**points, **look, **about, scene=self.scene, showlegend=False)
             )
-        traces.append(self._floor())
+        traces.append(self.floor())
         if legend:
             shown = {name: SIDE_COLORS[name] for name in names if name in parts}
             if self.hidden.any():
@@ -184,47 +179,18 @@ class MovingSkeleton:
             ends[:, i, :2] = joints[:, bone]
         return np.where(shown[:, : ends.shape[1], None, None], ends, np.nan)
 
-    def _box(self) -> tuple[np.ndarray, np.ndarray]:
-        """Lowest and highest coordinates over the whole clip, with a margin."""
-        clouds = [self.x] if self.imagined is None else [self.x, self.imagined]
-        points = np.concatenate([cloud.reshape(-1, 3) for cloud in clouds])
-        points = points[~np.isnan(points[:, 0])]
-        if not len(points):
-            points = np.zeros((1, 3))
-        return points.min(0) - 0.05, points.max(0) + 0.05
-
-    def _floor(self) -> go.Scatter3d:
-        """A square every half metre; 3-D axes of their own would not suit both themes."""
-        low, high = self._box()
-        across, along = (np.arange(low[i], high[i] + 0.25, 0.5) for i in range(2))
-        lines = [[(x, along[0]), (x, along[-1])] for x in across]
-        lines += [[(across[0], y), (across[-1], y)] for y in along]
-        points = np.array([[*ends, (np.nan, np.nan)] for ends in lines], np.float32).reshape(-1, 2)
-        return go.Scatter3d(
-            **{"x": points[:, 0], "y": points[:, 1], "z": np.full(len(points), low[2] + 0.04)},
-            **{"mode": "lines", "line": {"width": 1.5, "color": theme.TEXT}, "opacity": 0.3},
-            **{"hoverinfo": "skip", "showlegend": False, "scene": self.scene},
-        )
-
     def scene_layout(self) -> dict[str, Any]:
-        """Equal axes with ranges fixed over the whole clip, seen from the sensor."""
-        low, high = self._box()
-        span = high - low
-        ratio = 1.2 * span / max(span[2], 0.6 * span.max())
-        axes = {
-            f"{axis}axis": {
-                "range": [float(low[i]), float(high[i])],
-                "visible": False,
-            }
-            for i, axis in enumerate("xyz")
-        }
-        return {
-            **axes,
-            "aspectmode": "manual",
-            "aspectratio": dict(zip("xyz", map(float, ratio), strict=True)),
-            "camera": {"eye": {"x": 0.4, "y": 1.4, "z": 0.3}, "up": {"x": 0, "y": 0, "z": 1}},
-            "uirevision": "keep",
-        }
+        """Equal axes with ranges fixed over the whole clip."""
+        return scene_layout(self._everything())
+
+    def floor(self) -> go.Scatter3d:
+        """A grid below the feet."""
+        return floor(self._everything(), scene=self.scene)
+
+    def _everything(self) -> Float[np.ndarray, "B T V 3"]:
+        if self.imagined is None:
+            return self.x
+        return np.concatenate([self.x, self.imagined], axis=2)
 
 
 def skeleton_animation(
@@ -269,11 +235,6 @@ def skeleton_animation(
     ]
     theme.style(figure, title, height, scene=clip.scene_layout(), legend=legend_above())
     return theme.add_playback(figure, [str(t) for t in shown], frames_per_second)
-
-
-def legend_above() -> dict[str, Any]:
-    """A legend in one line above the scene."""
-    return {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom", "itemsizing": "constant"}
 
 
 def joint_colors(layout: SkeletonLayout, joints: Sequence[int] | None = None) -> list[str]:

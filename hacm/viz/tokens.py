@@ -21,22 +21,30 @@ from hacm.viz.skeleton3d import joint_colors
 
 
 def disk_projection(
-    tokens: Float[Tensor, "P J D"], root: Float[Tensor, "P D"] | None, curvature: float = 1.0
+    tokens: Float[Tensor, "P J D"],
+    root: Float[Tensor, "P D"] | None,
+    curvature: float = 1.0,
+    space: str = "hyperbolic",
 ) -> tuple[Float[np.ndarray, "P J 2"], Float[np.ndarray, "P 2"] | None]:
     """Tokens in two dimensions: the radius is true, the angle comes from two principal directions.
 
-    The directions are those of the whole clip, so that frames can be compared.
+    The directions are those of the whole clip, so that frames can be compared. Tangent vectors
+    (`space = euclidean`) are scaled so that the longest has length 1.
 
     Returns:
         The tokens and the virtual root in the unit disk.
     """
     flat = tokens.flatten(0, 1)
     centre = flat.mean(0)
-    axes = torch.linalg.svd(flat - centre, full_matrices=False).Vh[:2]
+    # The two leading eigenvectors: faster than a singular value decomposition of all tokens.
+    axes = torch.linalg.eigh((flat - centre).T @ (flat - centre)).eigenvectors[:, -2:]
+    scale = curvature**0.5
+    if space == "euclidean":
+        scale = 1 / float(flat.norm(dim=-1).max().clamp_min(1e-12))
 
     def flatten(points: Tensor) -> np.ndarray:
-        plane = (points - centre) @ axes.T
-        radius = curvature**0.5 * points.norm(dim=-1, keepdim=True)
+        plane = (points - centre) @ axes
+        radius = scale * points.norm(dim=-1, keepdim=True)
         return (plane / plane.norm(dim=-1, keepdim=True).clamp_min(1e-12) * radius).numpy()
 
     return flatten(tokens), None if root is None else flatten(root)

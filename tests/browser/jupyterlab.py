@@ -1,4 +1,4 @@
-"""JupyterLab in Chromium, driven by playwright: a server and a page that clean up after themselves."""
+"""JupyterLab in Chromium, driven by playwright; server and page clean up after themselves."""
 
 from __future__ import annotations
 

@@ -1,0 +1,167 @@
+"""One clip under one set of masking options: what the notebook and the Mask Lab show."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from hacm.config import Config, parse_config
+from hacm.errors import HacmError
+from hacm.masking.cross_mask import Mask, cross_mask, mask_noise
+from hacm.masking.criteria import MaskInputs, Score
+from hacm.masking.diagnostics import keep_frequency, mask_statistics
+from hacm.masking.tokens import tokens_to_grid
+from hacm.models.encoder import Encoder
+from hacm.training.pretrain import build_pretrainer
+
+CRITERIA: dict[str, tuple[str, str]] = {
+    "hierarchy+attention": ("attention", "hierarchy"),
+    "hierarchy": ("hierarchy", "hierarchy"),
+    "attention": ("attention", "attention"),
+    "motion": ("motion", "motion"),
+    "random": ("random", "random"),
+}
+"""Name -> criterion of the temporal and of the spatial group."""
+
+
+def mask_config(config: Config, criterion: str, **values: Any) -> Config:
+    """The same configuration with other masking options.
+
+    Args:
+        config: usually the encoder's (`encoder.options`).
+        criterion: a key of `CRITERIA`.
+        values: any other fields.
+
+    Raises:
+        HacmError: unknown criterion or field, or a value out of range.
+    """
+    if criterion not in CRITERIA:
+        raise HacmError(f"unknown criterion {criterion!r}; known: {', '.join(CRITERIA)}")
+    temporal, spatial = CRITERIA[criterion]
+    fields = {**config.model_dump(), "temporal": temporal, "spatial": spatial, **values}
+    return parse_config(fields, "masking options")
+
+
+@torch.no_grad()
+def seen_by(encoder: Encoder, x: Float[Tensor, "B T V 3"], config: Config) -> MaskInputs:
+    """What criteria look at, through this encoder's weights but with `config`'s ball and attention.
+
+    A learned tangent scale gives way to `config.tangent_scale`.
+    """
+    viewer = copy.copy(encoder)  # shares the weights
+    viewer._parameters = {**encoder._parameters, "tangent_scale": None}
+    viewer.options = config
+    frozen = None
+    if config.attention == "frozen":
+        frozen = build_pretrainer(encoder.layout, config).frozen_query_key
+    return viewer.mask_inputs(x, projections=frozen)
+
+
+@dataclass(frozen=True)
+class Study:
+    """A clip's mask and how it came about, for all bodies.
+
+    Attributes:
+        inputs: what the criteria looked at.
+        mask: one draw.
+        frequency: how often each token stays visible.
+        statistics: entropy of the weights and their largest ratio (`mask_statistics`).
+        joints: which of the layout's joints are tokens.
+    """
+
+    inputs: MaskInputs
+    mask: Mask
+    frequency: Float[Tensor, "B L"]
+    statistics: dict[str, float]
+    joints: tuple[int, ...]
+
+    def grid(self, tokens: Float[Tensor, "B L"]) -> Float[np.ndarray, "B P J"]:
+        """One value a token as (patch, joint) maps, for pictures."""
+        return tokens_to_grid(tokens, len(self.joints)).numpy()
+
+    @property
+    def hidden(self) -> Float[np.ndarray, "B P J"]:
+        """1 where a token is masked."""
+        return self.grid(self.mask.mask)
+
+    @property
+    def score(self) -> Float[np.ndarray, "B P J"]:
+        """What the criteria said; the two groups have units of their own."""
+        return self.grid(self.mask.score)
+
+    @property
+    def preference(self) -> Float[np.ndarray, "B P J"]:
+        """Sampling weight over uniform, within each group: 1 is no preference."""
+        tokens = torch.bincount(self.mask.group) * len(self.joints)
+        return self.grid(self.mask.weight) * tokens[self.mask.group][None, :, None].numpy()
+
+    @property
+    def group(self) -> Int[np.ndarray, "P J"]:
+        """0 temporal, 1 spatial."""
+        return self.mask.group[:, None].expand(-1, len(self.joints)).numpy()
+
+
+def study(
+    inputs: MaskInputs,
+    joints: Sequence[int],
+    config: Config,
+    *,
+    seed: int = 0,
+    draws: int = 500,
+    criteria: Sequence[str | Score] | None = None,
+) -> Study:
+    """Draw a mask, then many more for the frequencies.
+
+    Args:
+        inputs: from `seen_by`, `Encoder.mask_inputs` or `build_inputs`.
+        joints: which of the layout's joints are tokens.
+        config: the options.
+        seed: of the draws.
+        draws: for the frequencies.
+        criteria: functions instead of `config`'s criteria, as in `cross_mask`.
+    """
+    B, P, J = inputs.tokens.shape[:3]
+    generator = torch.Generator().manual_seed(seed)
+    mask = cross_mask(inputs, config, mask_noise(B, P, J, generator), criteria)
+    frequency = keep_frequency(mask, draws=draws, keep=config.keep, generator=generator)
+    return Study(inputs, mask, frequency, mask_statistics(mask, J), tuple(joints))
+
+
+def compare_options(
+    encoder: Encoder,
+    x: Float[Tensor, "B T V 3"],
+    config: Config,
+    trials: Mapping[str, Sequence[Any]],
+    seed: int = 0,
+) -> list[dict[str, Any]]:
+    """What single options do to the mask, all else equal.
+
+    Args:
+        encoder: through whose weights the criteria look.
+        x: the clip.
+        config: the starting point.
+        trials: values to try by field name.
+        seed: the same draws for all.
+
+    Returns:
+        One row a value: `option`, `value`, the keys of `mask_statistics`, and `moved`: share of the
+        visible tokens that are not visible at the starting point with the same noise.
+    """
+    start = study(seen_by(encoder, x, config), encoder.joints, config, seed=seed, draws=1)
+    rows = []
+    for option, values in trials.items():
+        for value in values:
+            changed = parse_config({**config.model_dump(), option: value}, "masking options")
+            inputs = seen_by(encoder, x, changed)
+            other = study(inputs, encoder.joints, changed, seed=seed, draws=1)
+            visible = other.mask.mask == 0
+            moved = float((start.mask.mask[visible] == 1).float().mean())
+            rows.append({"option": option, "value": value, **other.statistics, "moved": moved})
+    return rows

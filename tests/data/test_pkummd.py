@@ -1,0 +1,171 @@
+"""PKU-MMD: clips cut from videos by label files."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hacm.data.pkummd import parse_labels, parse_video, pkummd_source, training_videos
+from hacm.data.prepare import prepare
+from hacm.data.store import SequenceStore
+from hacm.errors import HacmError
+from hacm.skeleton import KINECT_V2
+
+V = KINECT_V2.V
+
+
+def video(frames=60, bodies=2, seed=0):
+    """(frames, 150) with the frame's number as the first coordinate."""
+    values = np.round(np.random.default_rng(seed).normal(size=(frames, 2, V, 3)), 6)
+    values[:, 0, 0, 0] = np.arange(frames)
+    values[:, bodies:] = 0
+    return values.reshape(frames, -1)
+
+
+def text(values) -> bytes:
+    return "\n".join(" ".join(f"{x:.6f}" for x in row) for row in values).encode() + b"\n"
+
+
+def write(raw: Path, labels: dict[str, bytes], phase=2, frames=60, bodies=2) -> Path:
+    (raw / "skeleton").mkdir(parents=True)
+    (raw / "label").mkdir()
+    for i, (name, label) in enumerate(labels.items()):
+        (raw / "skeleton" / f"{name}.txt").write_bytes(text(video(frames, bodies, seed=i)))
+        (raw / "label" / f"{name}.txt").write_bytes(label)
+    files = ["cross_subject_v2.txt", "cross_view_v2.txt"]
+    for file in files if phase == 2 else ["cross-subject.txt", "cross-view.txt"]:
+        first, *rest = labels
+        (raw / file).write_text(
+            f"Training videos\n{first}, A99N99-M\nValidation\n{','.join(rest)}\n"
+        )
+    return raw
+
+
+def prepared(raw, tmp_path, phase=2, **options):
+    report = prepare(pkummd_source(raw, phase), tmp_path / "store", **options)
+    return report, SequenceStore(tmp_path / "store", verify=True)
+
+
+def test_each_label_line_is_a_sequence(tmp_path):
+    raw = write(tmp_path, {"A01N01-L": b"51,0,10,2\r\n1,10,25,1\r\n", "A01N02-R": b"7,30,60,2"})
+    report, store = prepared(raw, tmp_path)
+    assert not report.skips
+    assert store.labels.tolist() == [50, 0, 6]
+    assert store.columns["frames"].tolist() == [10, 15, 30]
+    assert store.columns["video"].tolist() == ["A01N01-L", "A01N01-L", "A01N02-R"]
+    assert store.columns["view"].tolist() == ["L", "L", "R"]
+    np.testing.assert_array_equal(store[1][0, :, 0, 0], np.arange(10, 25))  # and not centred
+    expected = video().reshape(60, 2, V, 3)[10:25].transpose(1, 0, 2, 3)
+    np.testing.assert_array_equal(store[1], expected.astype(np.float32))
+    assert [ids.tolist() for ids in store.split("xsub")] == [[0, 1], [2]]
+    assert (store.label_names[0], store.label_names[50]) == ("bow", "writing")
+
+
+def test_phase_one_and_centring(tmp_path):
+    raw = write(tmp_path, {"0002-L": b"1,5,25,2\n", "0003-M": b"2,5,25,2\n"}, phase=1, bodies=1)
+    _, store = prepared(raw, tmp_path, phase=1, center=True)
+    assert store.columns["bodies"].tolist() == [1, 1]
+    assert (store[0][0, 0, KINECT_V2.origin] == 0).all()
+    assert set(store.splits) == {"xsub", "xview"}
+    with pytest.raises(HacmError, match="phases 1 and 2"):
+        pkummd_source(raw, 3)
+
+
+def test_the_real_video(shared_data, tmp_path):
+    raw = write(tmp_path, {"A10N08-L": b"3,100,150,1\n4,1000,1100,1\n5,2000,2001,1\n"})
+    real = (shared_data / "raw" / "PKUMMD_A10N08-L.txt").read_bytes()
+    (raw / "skeleton" / "A10N08-L.txt").write_bytes(real)
+    table = np.loadtxt(shared_data / "raw" / "PKUMMD_A10N08-L.txt", dtype=np.float32)
+    report, store = prepared(raw, tmp_path)
+    expected = table[100:150].reshape(50, 2, V, 3).transpose(1, 0, 2, 3)
+    np.testing.assert_array_equal(store[0], expected[: len(store[0])])
+    assert not expected[len(store[0]) :].any()
+    assert store.columns["frames"].tolist() == [50, 40]
+    assert report.counts["clips cut at the video's end"] == 1
+    assert [skip.kind for skip in report.skips] == ["no body"]
+
+
+def test_clips_of_zeros_are_dropped_and_a_missing_body_is_none(tmp_path):
+    raw = write(tmp_path, {"A01N01-L": b"1,0,10,2\n2,10,20,2\n3,20,30,2\n"})
+    values = video(30)
+    values[:10] = 0
+    values[10:20, V * 3 :] = 0
+    (raw / "skeleton" / "A01N01-L.txt").write_bytes(text(values))
+    report, store = prepared(raw, tmp_path)
+    assert store.columns["bodies"].tolist() == [1, 2]
+    assert "line 1: no body in frames 0 to 9" in report.skips[0].reason
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (b"0,1,5,2", "class 0 is not in 1..51"),
+        (b"52,1,5,2", "class 52 is not in 1..51"),
+        (b"1,5,5,2", "frames 5 to 5 are no interval"),
+        (b"1,-1,5,2", "frames -1 to 5 are no interval"),
+        (b"1,5,2", "expected 4 values, found 3"),
+        (b"1,x,5,2", "expected a number, found 'x'"),
+        (b"nan,1,5,2", "'nan' is not a finite"),
+        (b"\xff\x00", "expected 4 values"),
+    ],
+)
+def test_a_bad_label_line_costs_its_clip_only(tmp_path, line, message):
+    raw = write(tmp_path, {"A01N01-L": b"1,0,10,2\n" + line + b"\n2,10,20,2\n"})
+    report, store = prepared(raw, tmp_path)
+    assert store.labels.tolist() == [0, 1]
+    assert "A01N01-L.txt, line 2: " in report.skips[0].reason
+    assert message in report.skips[0].reason
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda data: data[:-20], "line 60: expected 150 values, found"),
+        (lambda data: data.replace(b"7.000000", b"seven", 1), "line 8: expected a number"),
+        (lambda data: data.replace(b"7.000000", b"inf", 1), "line 8: 'inf' is not a finite"),
+        (lambda data: b"\x00\x01" + data, "line 1: expected a number"),
+        (lambda data: b"", "no body in frames"),
+    ],
+)
+def test_a_bad_video_costs_its_clips_only(tmp_path, damage, message):
+    raw = write(tmp_path, {"A01N01-L": b"1,0,10,2\n", "A01N02-L": b"1,0,10,2\n"})
+    file = raw / "skeleton" / "A01N01-L.txt"
+    file.write_bytes(damage(file.read_bytes()))
+    report, store = prepared(raw, tmp_path)
+    assert len(store) == 1
+    assert message in report.skips[0].reason
+
+
+def test_files_without_partner_and_split_files(tmp_path):
+    raw = write(tmp_path, {"A01N01-L": b"1,0,10,2\n", "A01N02-L": b"1,0,10,2\n"})
+    (raw / "label" / "A01N02-L.txt").rename(raw / "label" / "A09N09-L.txt")
+    (raw / "cross_view_v2.txt").unlink()
+    report, store = prepared(raw, tmp_path)
+    assert len(store) == 1 and set(store.splits) == {"xsub"}
+    assert sorted(skip.kind for skip in report.skips) == ["split file"] + ["without partner"] * 2
+    (raw / "label" / "A01N01-L.txt").unlink()
+    with pytest.raises(HacmError, match="of the same name"):
+        pkummd_source(raw, 2)
+    with pytest.raises(HacmError, match="does not exist"):
+        pkummd_source(tmp_path / "nowhere", 1)
+
+
+def test_split_files_need_a_second_line(tmp_path):
+    for content in ("", "Training videos\n", "Training videos\n , \n"):
+        (tmp_path / "split.txt").write_text(content)
+        with pytest.raises(HacmError, match="line 2: expected the training videos"):
+            training_videos(tmp_path / "split.txt")
+    with pytest.raises(HacmError, match="cannot be read"):
+        training_videos(tmp_path / "none.txt")
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=60) | st.text("0123456789,.-\r\n ne", max_size=60).map(str.encode))
+def test_garbage_is_a_sentence(data):
+    parse_labels(data, "label", [])
+    try:
+        parse_video(data)
+    except HacmError as error:
+        assert "\n" not in str(error)
