@@ -52,6 +52,12 @@ class ModelOptions(_Options):
     decoder_heads: int = Field(8, ge=1)
     space: Literal["hyperbolic", "euclidean"] = "hyperbolic"
     """Where joints are compared, and what `encoder_input = ball` maps to."""
+    score_tokens: Literal["motion", "position"] = "motion"
+    """What the hierarchy (and `attention = tokens`) compares: the pooled motion of a patch, so that
+    a joint is far out when it moves unlike the others, or the encoder's tokens (as released)."""
+    attention: Literal["tokens", "encoder", "frozen"] = "tokens"
+    """Queries and keys: the compared tokens themselves, the encoder's first block, or random
+    projections of its tokens that never learn (as released)."""
     encoder_input: Literal["ball", "tangent"] = "tangent"
     curvature: float = Field(1.0, gt=0)
     tangent_norm: Literal["none", "mean"] = "mean"
@@ -101,8 +107,6 @@ class MaskOptions(_Options):
     """Which end of the score tends to stay visible."""
     root_weight: float = Field(0.01, ge=0)
     """lambda: the virtual root's share in the hierarchy score."""
-    attention: Literal["frozen", "encoder"] = "encoder"
-    """`encoder`: queries and keys of the encoder's first block; `frozen`: random projections."""
 
 
 class LossOptions(_Options):

@@ -51,7 +51,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     # What the authors' release computes once it runs, in the right token order.
     "released": {
         **{"encoder_input": "ball", "tangent_norm": "none", "tangent_scale": 1.0},
-        **{"attention": "frozen", "score_norm": "max", "target": "hyperbolic_motion"},
+        **{"score_tokens": "position", "attention": "frozen", "score_norm": "max"},
+        **{"target": "hyperbolic_motion"},
         **{"contrast_weight": 0.5, "contrast_loss": "mse", "contrast_temperature": 1.0},
         **{"contrast_normalize": False, "decode_ratio": 1.0, "absent_bodies": "encode"},
     },

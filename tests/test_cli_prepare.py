@@ -81,6 +81,7 @@ def arrays(raw: Path) -> list[str]:
         offsets=np.array([0, 2, 6]),
         label=np.array([0, 1]),
         subject=np.array([1, 2]),
+        late=np.array([False, True]),
     )
     return ["arrays", str(raw / "own.npz"), "--layout", "coco17"]
 
@@ -95,9 +96,11 @@ def run(*arguments: object):
 
 
 @pytest.mark.parametrize("make", SETS)
-@pytest.mark.parametrize("options", [[], ["--float16", "--center"], ["--strict", "--no-center"]])
+@pytest.mark.parametrize("options", [["--strict"], ["--float16", "--center"], ["--no-center"]])
 def test_every_set_has_a_command(tmp_path, make, options):
     (tmp_path / "raw").mkdir()
+    if make is arrays:  # strict unless told otherwise
+        options = ["--skip-bad" if option == "--strict" else option for option in options]
     result = run(*make(tmp_path / "raw"), tmp_path / "s", *options)
     assert result.exit_code == 0
     store = SequenceStore(tmp_path / "s", verify=True)
@@ -120,9 +123,19 @@ def test_options_of_ntu(tmp_path):
 
 
 def test_options_of_arrays(tmp_path):
-    result = run(*arrays(tmp_path), tmp_path / "s", "--split", "a=subject:2", "--drop", "subject")
-    assert "2 subject" in result.output
+    result = run(*arrays(tmp_path), tmp_path / "s", "--split", "a=subject:2", "--drop", "late")
+    assert "1 late" in result.output
     assert SequenceStore(tmp_path / "s").splits["a"] == {"column": "subject", "train": [2]}
+
+
+def test_own_arrays_are_strict_by_default(tmp_path):
+    command = arrays(tmp_path)
+    content = dict(np.load(tmp_path / "own.npz"))
+    content["joints"][3] = np.nan
+    np.savez(tmp_path / "own.npz", **content)
+    with pytest.raises(HacmError, match="'sequence_00001': NaN"):
+        run(*command, tmp_path / "s")
+    assert "1 damaged" in run(*command, tmp_path / "s", "--skip-bad").output
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,12 @@ def tangent_factor(
     scale = options.tangent_scale if scale is None else scale
     if options.tangent_norm == "none":
         return scale
-    return scale / tokens.norm(dim=-1).mean((1, 2)).clamp_min(1e-12)[:, None, None, None]
+    return scale / mean_norm(tokens)
+
+
+def mean_norm(tokens: Float[Tensor, "B P J D"]) -> Float[Tensor, "B 1 1 1"]:
+    """Mean norm of each body's tokens; never 0."""
+    return tokens.norm(dim=-1).mean((1, 2)).clamp_min(1e-12)[:, None, None, None]
 
 
 def to_space(tangent: Float[Tensor, "... D"], options: ModelOptions) -> Float[Tensor, "... D"]:
@@ -116,31 +121,36 @@ def build_inputs(
     query_key: tuple[Tensor, Tensor] | None = None,
     scale: float | Tensor | None = None,
 ) -> MaskInputs:
-    """Gather a criterion's inputs; without `tokens` from the coordinates alone, no model needed.
+    """Gather a criterion's inputs; without `tokens` from the patches alone, no model needed.
 
     Args:
         x: coordinates of all joints, metres.
         layout: which joints are kept and which are trunk.
-        options: pruning, patch length, space, curvature, tangent scale.
-        tokens: tangent vectors of the kept joints; default: the coordinates of each patch.
-        trunk: tangent vectors of the trunk joints, for the virtual root; without them there is none.
-        query_key: (B, P, J, H, d) each; default: the tokens themselves, one head.
+        options: pruning, patch length, space, curvature, tangent scale, `score_tokens`.
+        tokens: tangent vectors of the kept joints; default: each patch's motion or coordinates.
+        trunk: tangent vectors of the trunk joints, whose midpoint is the virtual root.
+        query_key: (B, P, J, H, d) each; default: the tokens themselves, one head, scaled so that a
+            body's mean token attends to itself with logit 1.
         scale: a learned tangent scale.
     """
     r = options.patch_frames
     joints = list(layout.kept) if options.prune else list(range(layout.V))
-    position = patchify(x[:, :, joints], r)
-    steps = patchify(motion(x)[:, :, joints], r)
+    moved = motion(x)
+    position, steps = patchify(x[:, :, joints], r), patchify(moved[:, :, joints], r)
     if tokens is None:
-        tokens = position
-        trunk = patchify(x[:, :, list(layout.trunk)], r) if layout.trunk else None
+        seen = moved if options.score_tokens == "motion" else x
+        tokens = patchify(seen[:, :, joints], r)
+        trunk = patchify(seen[:, :, list(layout.trunk)], r) if layout.trunk else None
     factor = tangent_factor(tokens, options, scale)
     root = None
     if trunk is not None:
         mapped = to_space(trunk * factor, options)
         euclidean = options.space == "euclidean"
         root = mapped.mean(2) if euclidean else hyperbolic.midpoint(mapped, options.curvature)
-    query, key = query_key or (tokens[..., None, :], tokens[..., None, :])
+    if query_key is None:
+        unit = (tokens / mean_norm(tokens))[..., None, :]
+        query_key = unit * unit.shape[-1] ** 0.5, unit
+    query, key = query_key
     return MaskInputs(
         position=position,
         motion=steps,

@@ -5,11 +5,13 @@ from __future__ import annotations
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from hacm.config import ModelOptions
+from hacm.data.sequences import motion
 from hacm.errors import HacmError
 from hacm.masking.criteria import MaskInputs, build_inputs, tangent_factor, to_space
-from hacm.masking.tokens import grid_to_tokens, patchify, tokens_to_grid
+from hacm.masking.tokens import grid_to_tokens, patchify
 from hacm.models.blocks import Block, init_linear
 from hacm.skeleton import SkeletonLayout
 
@@ -117,23 +119,44 @@ class Encoder(nn.Module):
         Args:
             x: coordinates of all joints.
             tangent: `embed(x)`, if it is at hand.
-            projections: fixed maps D -> 2 D to queries and keys (`attention = frozen`); by default
-                the first block's, per head (`attention = encoder`).
+            projections: fixed maps D -> 2 D to queries and keys, for `attention = frozen`; without
+                them the first block's are taken.
         """
+        options, r = self.options, self.options.patch_frames
         tangent = self.embed(x) if tangent is None else tangent.detach()
-        trunk = None
-        if self.layout.trunk:
-            pieces = patchify(x[:, :, list(self.layout.trunk)], self.options.patch_frames)
-            trunk = self.patch_embed(pieces)
+        trunk_joints = list(self.layout.trunk)
+        if options.score_tokens == "motion":
+            # Without bias and position embedding: a joint at rest is at the origin.
+            steps, weight = motion(x), self.patch_embed.weight
+            tokens = F.linear(patchify(steps[:, :, self.joints], r), weight)
+            trunk = F.linear(patchify(steps[:, :, trunk_joints], r), weight)
+        else:
+            tokens = tangent
+            trunk = self.patch_embed(patchify(x[:, :, trunk_joints], r))
+        query_key = None
+        if options.attention != "tokens":
+            query_key = self._query_key(tangent, projections)
+        return build_inputs(
+            x,
+            self.layout,
+            options,
+            tokens,
+            trunk if trunk_joints else None,
+            query_key,
+            self.tangent_scale,
+        )
+
+    def _query_key(
+        self, tangent: Float[Tensor, "B P J D"], projections: nn.Linear | None
+    ) -> tuple[Float[Tensor, "B P J H d"], Float[Tensor, "B P J H d"]]:
+        """Queries and keys of fixed projections, or of the first block per head."""
         if projections is not None:
             query, key = projections(tangent).unflatten(-1, (2, 1, -1)).unbind(-3)
-        else:
-            block = self.blocks[0]
-            tokens = block.norm1(grid_to_tokens(self.block_input(tangent)))
-            query, key = (
-                tokens_to_grid(part.transpose(1, 2), self.J)
-                for part in block.attn.split(tokens)[:2]
-            )
-        return build_inputs(
-            x, self.layout, self.options, tangent, trunk, (query, key), self.tangent_scale
-        )
+            return query, key
+        block = self.blocks[0]
+        D = self.options.width
+        tokens = block.norm1(self.block_input(tangent))
+        # The first 2 D rows of the joint map; the values are not needed.
+        both = F.linear(tokens, block.attn.qkv.weight[: 2 * D], block.attn.qkv.bias[: 2 * D])
+        query, key = both.unflatten(-1, (2, block.attn.heads, -1)).unbind(-3)
+        return query, key

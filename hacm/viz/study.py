@@ -12,10 +12,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from hacm.config import Config, parse_config
+from hacm.config import Config, ModelOptions, parse_config
 from hacm.errors import HacmError
-from hacm.masking.cross_mask import Mask, cross_mask, mask_noise
 from hacm.masking.criteria import MaskInputs, Score
+from hacm.masking.cross_mask import Mask, cross_mask, mask_noise
 from hacm.masking.diagnostics import keep_frequency, mask_statistics
 from hacm.masking.tokens import tokens_to_grid
 from hacm.models.encoder import Encoder
@@ -31,11 +31,11 @@ CRITERIA: dict[str, tuple[str, str]] = {
 """Name -> criterion of the temporal and of the spatial group."""
 
 
-def mask_config(config: Config, criterion: str, **values: Any) -> Config:
-    """The same configuration with other masking options.
+def mask_config(options: ModelOptions, criterion: str, **values: Any) -> Config:
+    """A configuration of the same model with other masking options.
 
     Args:
-        config: usually the encoder's (`encoder.options`).
+        options: usually the encoder's (`encoder.options`).
         criterion: a key of `CRITERIA`.
         values: any other fields.
 
@@ -45,7 +45,7 @@ def mask_config(config: Config, criterion: str, **values: Any) -> Config:
     if criterion not in CRITERIA:
         raise HacmError(f"unknown criterion {criterion!r}; known: {', '.join(CRITERIA)}")
     temporal, spatial = CRITERIA[criterion]
-    fields = {**config.model_dump(), "temporal": temporal, "spatial": spatial, **values}
+    fields = {**options.model_dump(), "temporal": temporal, "spatial": spatial, **values}
     return parse_config(fields, "masking options")
 
 

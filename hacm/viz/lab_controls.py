@@ -1,0 +1,136 @@
+"""The Mask Lab's controls; they know nothing of data or masks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from html import escape
+from typing import Any, get_args
+
+import ipywidgets as w
+
+from hacm.config import Config
+from hacm.viz.lab_figures import LabFigures
+
+FRAMES_PER_SECOND = 30
+SLIDERS = ("mask_ratio", "tau", "root_weight", "tangent_scale")
+MENUS = ("grouping", "keep", "score_norm")
+COLUMNS = (
+    ("data", "class", "sequence", "encoder"),
+    ("criterion", *MENUS),
+    SLIDERS,
+)
+
+
+class LabControls:
+    """Every widget that is no picture.
+
+    Args:
+        criteria: names to choose from.
+        data, run_dir: first values of the text fields.
+
+    Attributes:
+        by_name: the widgets that hold a value.
+        resample, copy: buttons.
+        widget: everything, with the views below.
+    """
+
+    def __init__(self, criteria: Iterable[str], data: str, run_dir: str) -> None:
+        common: dict[str, Any] = {
+            "style": {"description_width": "90px"},
+            "layout": w.Layout(width="300px"),
+        }
+
+        def menu(name: str, options: Iterable[Any]) -> w.Dropdown:
+            return w.Dropdown(description=name, options=list(options), **common)
+
+        def slider(kind: type[w.Widget], name: str, low: float, high: float, step: float) -> Any:
+            return kind(description=name, min=low, max=high, step=step, **common)
+
+        speeds = [("1/4", 0.25), ("1/2", 0.5), ("1", 1.0), ("2", 2.0)]
+        self.by_name: dict[str, Any] = {
+            "data": w.Text(data, description="data", placeholder="built-in", **common),
+            "encoder": w.Text(run_dir, description="encoder", placeholder="untrained", **common),
+            "class": menu("class", []),
+            "sequence": menu("sequence", []),
+            "criterion": menu("criterion", criteria),
+            **{name: menu(name, get_args(Config.model_fields[name].annotation)) for name in MENUS},
+            "mask_ratio": slider(w.FloatSlider, "mask ratio", 0.05, 0.99, 0.01),
+            "tau": slider(w.FloatLogSlider, "tau", -1.3, 1, 0.02),
+            "root_weight": slider(w.FloatSlider, "root weight", 0, 10, 0.01),
+            "tangent_scale": slider(w.FloatLogSlider, "tangent scale", -1.3, 1, 0.02),
+            "frame": slider(w.IntSlider, "frame", 0, 1, 1),
+            "speed": w.Dropdown(
+                **{"description": "speed", "options": speeds, "value": 0.5},
+                **{"layout": w.Layout(width="130px"), "style": {"description_width": "50px"}},
+            ),
+            "body": w.ToggleButtons(style={"button_width": "70px"}),
+        }
+        for name in ("data", "encoder"):
+            self.by_name[name].continuous_update = False
+        self.play = w.Play(min=0, max=1, repeat=True)
+        w.jslink((self.play, "value"), (self.by_name["frame"], "value"))
+        self.by_name["speed"].observe(self._on_speed, "value")
+        self._on_speed()
+        self.resample = w.Button(description="Resample", icon="refresh")
+        self.copy = w.Button(description="Copy settings", icon="copy")
+        self._yaml = w.Textarea(layout=w.Layout(width="98%", height="210px", display="none"))
+        self._status = w.HTML()
+        self._views = w.VBox()
+        wrap = w.Layout(flex_flow="row wrap")
+        frame, speed, body = (self.by_name[name] for name in ("frame", "speed", "body"))
+        columns = [w.VBox([self.by_name[name] for name in column]) for column in COLUMNS]
+        player = (self.play, frame, speed, self.resample, self.copy, body)
+        self.widget = w.VBox(
+            [
+                *(w.HBox(columns, layout=wrap), w.HBox(player, layout=wrap)),
+                *(self._status, self._yaml, self._views),
+            ]
+        )
+
+    def __getitem__(self, name: str) -> Any:
+        """The value of a control."""
+        return self.by_name[name].value
+
+    def set(self, values: Mapping[str, Any]) -> None:
+        """Give several controls other values."""
+        for name, value in values.items():
+            self.by_name[name].value = value
+
+    def set_frames(self, frames: int) -> None:
+        """The clip's length."""
+        self.by_name["frame"].max = self.play.max = frames - 1
+
+    def set_bodies(self, bodies: int) -> None:
+        """A choice of bodies, if there are several."""
+        body = self.by_name["body"]
+        if len(body.options) != bodies:
+            body.options = [(f"body {b + 1}", b) for b in range(bodies)]
+            body.value = 0
+        body.layout.display = "" if bodies > 1 else "none"
+
+    def say(self, text: str, wrong: bool = False) -> None:
+        """One line below the controls, red if something is wrong."""
+        color = "#d1495b" if wrong else "inherit"
+        weight = "bold" if wrong else "normal"
+        self._status.value = (
+            f'<div style="color:{color};font-weight:{weight};line-height:1.4">{escape(text)}</div>'
+        )
+
+    def show_yaml(self, text: str) -> None:
+        """Text to copy."""
+        self._yaml.value = text
+        self._yaml.layout.display = ""
+
+    def show_figures(self, figures: LabFigures) -> None:
+        """Put the views below the controls."""
+
+        def row(*pairs: tuple[w.DOMWidget, str]) -> w.HBox:
+            return w.HBox([w.Box([one], layout=w.Layout(width=width)) for one, width in pairs])
+
+        self._views.children = [
+            row((figures.scene, "42%"), (figures.maps, "58%")),
+            row((figures.disk, "42%"), (figures.histogram, "58%")),
+        ]
+
+    def _on_speed(self, _: Any = None) -> None:
+        self.play.interval = round(1000 / FRAMES_PER_SECOND / self["speed"])
