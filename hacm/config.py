@@ -8,7 +8,7 @@ so a function that needs the mask's options takes a `Config` as well. Names foll
 from __future__ import annotations
 
 import json
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -171,10 +171,40 @@ class Config(DataOptions, ModelOptions, MaskOptions, LossOptions, TrainOptions):
         return json.dumps(self.model_dump(mode="json"), indent=1)
 
 
+class FinetuneOptions(_Options):
+    """Training with labels (fine-tuning, semi-supervised, transfer), as published."""
+
+    epochs: int = Field(100, ge=0)
+    batch_size: int = Field(48, ge=2)
+    """Sequences a step."""
+    lr: float = Field(3e-4, gt=0)
+    min_lr: float = Field(1e-5, ge=0)
+    warmup_epochs: float = Field(5, ge=0)
+    weight_decay: float = Field(0.05, ge=0)
+    layer_decay: float = Field(0.8, gt=0, le=1)
+    """Each layer of a pretrained encoder learns this much slower than the one above it; an encoder
+    that starts from scratch learns at one rate."""
+    drop_path: float = Field(0.3, ge=0, lt=1)
+    """Stochastic depth of the last block."""
+    dropout: float = Field(0.3, ge=0, lt=1)
+    """Of the tokens the head receives."""
+    label_smoothing: float = Field(0.1, ge=0, lt=1)
+    seed: int = Field(0, ge=0)
+
+
+OptionsType = TypeVar("OptionsType", bound=BaseModel)
+
+
 def parse_config(fields: dict[str, Any], where: str = "configuration") -> Config:
-    """A validated configuration.
+    """A validated configuration; see `parse_options`."""
+    return parse_options(Config, fields, where)
+
+
+def parse_options(kind: type[OptionsType], fields: dict[str, Any], where: str) -> OptionsType:
+    """Validated options.
 
     Args:
+        kind: which options.
         fields: values by field name.
         where: what the fields come from, for the error message.
 
@@ -182,12 +212,12 @@ def parse_config(fields: dict[str, Any], where: str = "configuration") -> Config
         HacmError: an unknown key or a value out of range; one sentence that names the first.
     """
     try:
-        return Config.model_validate(fields)
+        return kind.model_validate(fields)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
-            known = ", ".join(sorted(Config.model_fields))
+            known = ", ".join(sorted(kind.model_fields))
             raise HacmError(f"{where}: unknown key {key!r}; known keys: {known}") from None
         reason = str(first["msg"]).removeprefix("Value error, ")
         given = f", got {first['input']!r}" if key else ""

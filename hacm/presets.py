@@ -29,7 +29,7 @@ OBJECTIVES: dict[str, dict[str, Any]] = {
     },
     "mae": {**_WITHOUT_BALL, "temporal": "random", "spatial": "random", "target": "position"},
     "none": {},
-    "supervised": {},
+    "supervised": {"lr": 3e-4, "min_lr": 1e-5},
 }
 """`hacm`: this paper. `mamp`: Masked Motion Predictors (ICCV 2023). `mae`: random masks, positions.
 `none`: the untrained encoder of `hacm`. `supervised`: the encoder trained with labels only."""

@@ -55,7 +55,7 @@ class FinetuneHead(nn.Module):
         width: D.
         joints: J.
         classes: C.
-        dropout: before the last map.
+        dropout: of the tokens that come in, in training.
     """
 
     HIDDEN = 2048
@@ -63,9 +63,9 @@ class FinetuneHead(nn.Module):
     def __init__(self, width: int, joints: int, classes: int, dropout: float = 0.0) -> None:
         super().__init__()
         self.joints = joints
+        self.dropout = nn.Dropout(dropout)
         self.fc1 = nn.Linear(joints * width, self.HIDDEN)
         self.bn = nn.BatchNorm1d(self.HIDDEN)
-        self.dropout = nn.Dropout(dropout)
         self.fc2 = nn.Linear(self.HIDDEN, classes)
         init_linear(self)
 
@@ -73,10 +73,11 @@ class FinetuneHead(nn.Module):
         self, tokens: Float[Tensor, "B L D"], sequence: Int[Tensor, "B"], N: int
     ) -> Float[Tensor, "N J*D"]:
         """One feature vector a sequence, joint by joint."""
-        return mean_of_bodies(tokens_to_grid(tokens, self.joints).mean(1).flatten(1), sequence, N)
+        grid = tokens_to_grid(self.dropout(tokens), self.joints)
+        return mean_of_bodies(grid.mean(1).flatten(1), sequence, N)
 
     def forward(self, features: Float[Tensor, "N J*D"]) -> Float[Tensor, "N C"]:
-        return self.fc2(self.dropout(self.bn(self.fc1(features)).relu()))
+        return self.fc2(self.bn(self.fc1(features)).relu())
 
 
 class Classifier(nn.Module):

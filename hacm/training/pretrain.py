@@ -21,6 +21,7 @@ from hacm.training.checkpoint import ENCODER, load_checkpoint, save_checkpoint, 
 from hacm.training.device import autocast, choose_device, stream
 from hacm.training.run import Run
 from hacm.training.schedule import set_lr, warmup_cosine
+from hacm.training.supervised import train_supervised
 
 # Which of a run's random streams is which.
 _INIT, _DATA, _MASK = 0, 1, 2
@@ -42,7 +43,8 @@ def pretrain(
     record and trains nothing.
 
     Args:
-        config: the experiment; `objective` none only writes the untrained encoder.
+        config: the experiment; `objective` none only writes the untrained encoder, supervised
+            trains it with labels (`train_supervised`).
         store: the data.
         run_dir: where `run.json`, `metrics.jsonl`, checkpoints, `encoder.safetensors` and, last,
             `result.json` go.
@@ -70,9 +72,13 @@ def pretrain(
         absent_bodies=config.absent_bodies,
     )
     model = build_pretrainer(store.layout, config).to(on).train()
-    optimizer = make_optimizer(model, config, on)
     steps = max(1, len(train_ids) // config.batch_size)
     epochs = 0 if config.objective == "none" else config.epochs
+    if config.objective == "supervised":
+        yield from train_supervised(run, model.encoder, store, sequences, config, progress)
+        _finish(run, model, epochs, steps)
+        return
+    optimizer = make_optimizer(model, config, on)
 
     first = 0
     if (state := load_checkpoint(run.path)) is not None:
@@ -146,7 +152,11 @@ def pretrain(
             run.save_card()
         yield metrics
 
-    save_encoder(run.path / ENCODER, model.encoder, config.to_json())
+    _finish(run, model, epochs, steps)
+
+
+def _finish(run: Run, model: Pretrainer, epochs: int, steps: int) -> None:
+    save_encoder(run.path / ENCODER, model.encoder, model.config.to_json())
     final = run.metrics()[-1:] or [{"loss": None}]
     run.finish({"epochs": epochs, "steps": epochs * steps, "loss": final[0]["loss"]})
 

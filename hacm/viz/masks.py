@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -94,3 +94,28 @@ def mask_map(
     theme.style(figure, title, height or 110 + 18 * len(joints))
     figure.update_xaxes(title="frame", showgrid=False)
     return figure.update_yaxes(**joint_axis(joints))
+
+
+def frequency_histogram(frequencies: Mapping[str, Float[np.ndarray, "P J"]]) -> go.Figure:
+    """How often tokens stay visible, one curve a mask: a peak is a random mask, a spread is not.
+
+    Args:
+        frequencies: from `keep_frequency`, by the mask's name.
+    """
+    edges = np.linspace(0, 1, 51)
+    longest = max(float(values.max()) for values in frequencies.values())
+    figure = go.Figure()
+    for name, values in frequencies.items():
+        share = 100 * np.histogram(values, edges)[0] / values.size
+        figure.add_scatter(
+            **{"x": (edges[:-1] + edges[1:]) / 2, "y": share, "name": name, "mode": "lines"},
+            **{"line": {"shape": "hvh", "width": 2.5}},
+            hovertemplate="visible in %{x:.0%} of the draws: %{y:.1f} % of tokens",
+        )
+    figure.update_xaxes(
+        title="visible in this share of the draws",
+        tickformat=".0%",
+        range=[0, min(1, longest + 0.1)],
+    )
+    figure.update_yaxes(title="% of tokens", rangemode="tozero")
+    return theme.style(figure, "", 360, showlegend=True)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from hacm.config import Config, ModelOptions, parse_config
 from hacm.errors import HacmError
-from hacm.masking.criteria import MaskInputs, Score
+from hacm.masking.criteria import MaskInputs, Score, group_score
 from hacm.masking.cross_mask import Mask, cross_mask, mask_noise
 from hacm.masking.diagnostics import keep_frequency, mask_statistics
 from hacm.masking.tokens import tokens_to_grid
@@ -132,6 +132,12 @@ def study(
     mask = cross_mask(inputs, config, mask_noise(B, P, J, generator), criteria)
     frequency = keep_frequency(mask, draws=draws, keep=config.keep, generator=generator)
     return Study(inputs, mask, frequency, mask_statistics(mask, J), tuple(joints))
+
+
+def group_scores(inputs: MaskInputs, config: Config) -> dict[str, Float[np.ndarray, "B P J"]]:
+    """The two scores of the paper for all patches; without a virtual root only the attention."""
+    names = ["attention"] if inputs.root is None else ["hierarchy", "attention"]
+    return {name: group_score(name, inputs, config).numpy() for name in names}
 
 
 def compare_options(

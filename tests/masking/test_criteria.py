@@ -62,16 +62,28 @@ def test_tokens_and_root_are_mapped_with_one_factor(c: float, norm: str, scale) 
 
 def test_the_euclidean_root_is_the_mean() -> None:
     x = clips()
-    inputs = build_inputs(x, STICK, options(space="euclidean", tangent_norm="none"))
+    inputs = build_inputs(x, STICK, options(space="euclidean", tangent_norm="none", score_tokens="position"))
     trunk = x.unflatten(1, (P, r))[:, :, :, TRUNK].transpose(2, 3).flatten(3)
     torch.testing.assert_close(inputs.root, 0.7 * trunk.mean(2))
     torch.testing.assert_close(inputs.tokens, 0.7 * inputs.position)
 
 
-def test_without_an_encoder_attention_compares_the_coordinates() -> None:
-    inputs = build_inputs(clips(), STICK, options())
-    assert torch.equal(inputs.query[..., 0, :], inputs.position)
-    assert torch.equal(inputs.key[..., 0, :], inputs.position)
+@pytest.mark.parametrize("seen", ["position", "motion"])
+def test_without_projections_attention_compares_the_tokens(seen: str) -> None:
+    """The logit of two tokens is their product in units of the body's mean norm."""
+    inputs = build_inputs(clips(), STICK, options(score_tokens=seen))
+    tokens = getattr(inputs, seen)
+    unit = tokens.norm(dim=-1).mean((1, 2))[:, None, None] ** 2
+    logits = (inputs.query[:, 2] * inputs.key[:, 1]).sum((-1, -2)) / tokens.shape[-1] ** 0.5
+    torch.testing.assert_close(logits, (tokens[:, 2] * tokens[:, 1]).sum(-1) / unit[..., 0])
+
+
+def test_a_body_at_rest_has_motion_tokens_without_nan() -> None:
+    x = clips()[:, :1].expand(-1, P * r, -1, -1)
+    inputs = build_inputs(x, STICK, options(score_tokens="motion"))
+    for name in ("hierarchy", "attention"):
+        score = group_score(name, inputs, MaskOptions())
+        assert score.isfinite().all() and float(score.std()) < 1e-6
 
 
 def test_patches_takes_all_fields_alike() -> None:

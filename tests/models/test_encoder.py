@@ -151,7 +151,7 @@ def test_bodies_do_not_mix(stick) -> None:
 
 
 def test_mask_inputs_attention_is_the_first_block_s(stick, plain_block) -> None:
-    encoder = make(stick, small())
+    encoder = make(stick, small(attention="encoder"))
     x = clips(stick)
     inputs = encoder.mask_inputs(x)
     block = encoder.blocks[0]
@@ -167,7 +167,7 @@ def test_mask_inputs_attention_is_the_first_block_s(stick, plain_block) -> None:
 
 
 def test_mask_inputs_of_frozen_projections(stick) -> None:
-    encoder = make(stick, small())
+    encoder = make(stick, small(attention="frozen"))
     x = clips(stick)
     projections = torch.nn.Linear(16, 32)
     inputs = encoder.mask_inputs(x, projections=projections)
@@ -177,7 +177,8 @@ def test_mask_inputs_of_frozen_projections(stick) -> None:
 
 
 def test_the_root_is_the_trunk_without_position_embedding(stick) -> None:
-    config = small(space="euclidean", tangent_norm="none", tangent_scale=1.0)
+    plain = {"space": "euclidean", "tangent_norm": "none", "tangent_scale": 1.0}
+    config = small(**plain, score_tokens="position")
     encoder = make(stick, config)
     x = clips(stick)
     root = encoder.mask_inputs(x).root
@@ -188,8 +189,26 @@ def test_the_root_is_the_trunk_without_position_embedding(stick) -> None:
     torch.testing.assert_close(root, expected)
 
 
+def test_motion_tokens_are_the_pooled_steps_of_limbs_and_trunk(stick) -> None:
+    """Linear in the movement alone: no bias, no place, nothing for a body at rest."""
+    plain = {"space": "euclidean", "tangent_norm": "none", "tangent_scale": 1.0}
+    encoder = make(stick, small(**plain, score_tokens="motion"))
+    x = clips(stick)
+    steps = torch.cat([x[:, 1:] - x[:, :-1], torch.zeros_like(x[:, :1])], 1)
+    weight = encoder.patch_embed.weight
+    inputs = encoder.mask_inputs(x)
+    for p in range(4):
+        pooled = [steps[:, 3 * p : 3 * p + 3, joint].flatten(1) @ weight.T for joint in range(6)]
+        for j, joint in enumerate(stick.kept):
+            torch.testing.assert_close(inputs.tokens[:, p, j], pooled[joint])
+        torch.testing.assert_close(inputs.root[:, p], (pooled[0] + pooled[2]) / 2)
+    rest = encoder.mask_inputs(x[:, :1].expand(-1, 12, -1, -1))
+    assert not rest.tokens.any() and not rest.root.any()
+
+
 def test_the_learned_scale_is_used(stick) -> None:
-    encoder = make(stick, small(encoder_input="ball", learn_tangent_scale=True))
+    scaled = {"encoder_input": "ball", "learn_tangent_scale": True}
+    encoder = make(stick, small(**scaled, score_tokens="position"))
     x = clips(stick)
     with torch.no_grad():
         encoder.tangent_scale.fill_(0.2)

@@ -1,0 +1,200 @@
+"""Training with labels: fine-tuning a pretrained encoder, or an encoder from scratch.
+
+AdamW, a cosine with warm-up, layer-wise learning rates, stochastic depth, dropout and smoothed
+labels (the recipe of MAMP, which HA-CM follows).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from hacm.config import Config, FinetuneOptions
+from hacm.data.sequences import Sequences
+from hacm.errors import HacmError
+from hacm.models.classifier import Classifier, FinetuneHead
+from hacm.models.encoder import Encoder
+from hacm.training.checkpoint import load_checkpoint, save_checkpoint
+from hacm.training.device import autocast, stream
+from hacm.training.schedule import set_lr, warmup_cosine
+
+# Which of a training's random streams is which.
+_HEAD, _DATA, _DROP = 0, 1, 2
+
+
+def build_classifier(encoder: Encoder, classes: int, options: FinetuneOptions) -> Classifier:
+    """A copy of an encoder that has stochastic depth, under a fresh head.
+
+    The head's start depends on the seed alone; the global random state is left as it was.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(stream("cpu", options.seed, _HEAD).initial_seed())
+        copy = Encoder(encoder.layout, encoder.options, drop_path=options.drop_path)
+        copy.load_state_dict(encoder.state_dict())
+        head = FinetuneHead(encoder.options.width, encoder.J, classes, options.dropout)
+    return Classifier(copy, head)
+
+
+def layer_groups(model: Classifier, options: FinetuneOptions) -> list[dict[str, Any]]:
+    """Parameters with their share of the learning rate and their weight decay.
+
+    The head and the final norm learn at the full rate, block i of depth N at layer_decay^(N - i),
+    the embeddings at layer_decay^(N + 1). Biases and norms have no weight decay.
+    """
+    depth = len(model.encoder.blocks)
+    groups: dict[tuple[int, bool], dict[str, Any]] = {}
+    for name, parameter in model.named_parameters():
+        block = re.match(r"encoder\.blocks\.(\d+)\.", name)
+        if block:
+            below = depth - int(block[1])
+        else:
+            below = 0 if name.startswith(("head.", "encoder.norm.")) else depth + 1
+        matrix = parameter.ndim > 1
+        group = groups.setdefault(
+            (below, matrix),
+            {
+                "params": [],
+                "lr_scale": options.layer_decay**below,
+                "weight_decay": options.weight_decay if matrix else 0.0,
+            },
+        )
+        group["params"].append(parameter)
+    return list(groups.values())
+
+
+def train_classifier(
+    model: Classifier,
+    sequences: Sequences,
+    ids: Int[np.ndarray, "N"],
+    config: Config,
+    options: FinetuneOptions,
+    folder: Path,
+    progress: str | None = None,
+) -> Iterator[dict[str, Any]]:
+    """Train encoder and head with labels; resumes at the last checkpoint in `folder`.
+
+    Args:
+        model: from `build_classifier`, on the sequences' device; trained in place.
+        sequences: the data.
+        ids: the training sequences' positions.
+        config: augmentation, precision, epochs between checkpoints.
+        options: the recipe.
+        folder: an existing directory, for the checkpoint.
+        progress: what the progress bar says; None shows none.
+
+    Yields:
+        epoch, loss, accuracy on what was trained on, lr.
+
+    Raises:
+        HacmError: fewer than two sequences to train on, or a loss that is not finite.
+    """
+    if len(ids) < 2:
+        raise HacmError(
+            f"training with labels needs at least 2 training sequences, got {len(ids)}: batch norm "
+            "has no spread to divide by"
+        )
+    optimizer = torch.optim.AdamW(layer_groups(model, options), lr=options.lr)
+    first = 0
+    if (state := load_checkpoint(folder)) is not None:
+        model.load_state_dict(state["classifier"])
+        optimizer.load_state_dict(state["optimizer"])
+        first = state["epoch"]
+    bar = tqdm(
+        range(first, options.epochs),
+        **{"initial": first, "total": options.epochs, "unit": "epoch"},
+        **{"desc": progress, "disable": progress is None, "leave": False},
+    )
+    for epoch in bar:
+        metrics = _train_epoch(model, optimizer, sequences, ids, config, options, epoch)
+        if not metrics["loss"] < float("inf"):
+            raise HacmError(
+                f"the loss of epoch {epoch} is not finite: lower lr (now {options.lr}) or use "
+                "precision float32"
+            )
+        bar.set_postfix(loss=f"{metrics['loss']:.3f}", accuracy=f"{metrics['accuracy']:.3f}")
+        # Before the checkpoint: whoever logs the epoch has done so when it counts as computed.
+        yield metrics
+        if epoch + 1 == options.epochs or (epoch + 1) % config.checkpoint_every == 0:
+            save_checkpoint(
+                folder,
+                {
+                    "classifier": model.state_dict(),
+                    "optimizer": optimizer.state_dict(),
+                    "epoch": epoch + 1,
+                },
+            )
+
+
+def _train_epoch(
+    model: Classifier,
+    optimizer: torch.optim.Optimizer,
+    sequences: Sequences,
+    ids: Int[np.ndarray, "N"],
+    config: Config,
+    options: FinetuneOptions,
+    epoch: int,
+) -> dict[str, Any]:
+    model.train()
+    device, data_stream = sequences.device, stream("cpu", options.seed, _DATA, epoch)
+    order = torch.as_tensor(ids)[torch.randperm(len(ids), generator=data_stream)]
+    # Parts of about equal size: a last batch of one would have no spread for batch norm.
+    parts = order.tensor_split(max(1, len(ids) // options.batch_size))
+    sums = torch.zeros(2, device=device)
+    # Stochastic depth and dropout draw from torch's own generators.
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(stream("cpu", options.seed, _DROP, epoch).initial_seed())
+        for step, part in enumerate(parts):
+            lr = warmup_cosine(
+                epoch * len(parts) + step,
+                warmup=round(options.warmup_epochs * len(parts)),
+                total=options.epochs * len(parts),
+                lr=options.lr,
+                min_lr=options.min_lr,
+            )
+            set_lr(optimizer, lr)
+            batch = sequences.batch(
+                part,
+                crop="random",
+                min_crop=config.min_crop,
+                rotation=config.rotation,
+                generator=data_stream,
+            )
+            with autocast(device, config.precision):
+                scores = model(batch.x, batch.sequence, batch.N)
+            loss = F.cross_entropy(
+                scores.float(), batch.labels, label_smoothing=options.label_smoothing
+            )
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            right = (scores.argmax(1) == batch.labels).sum()
+            sums += torch.stack([loss.detach() * batch.N, right])
+    total, right = (sums / len(ids)).tolist()
+    return {"epoch": epoch, "loss": total, "accuracy": right, "lr": lr}
+
+
+@torch.no_grad()
+def class_scores(
+    model: Classifier,
+    sequences: Sequences,
+    ids: Int[np.ndarray, "M"],
+    precision: str = "float32",
+    batch_size: int = 64,
+) -> Float[Tensor, "M C"]:
+    """Scores (logits) of the central crops of the sequences `ids`, in evaluation mode."""
+    model.eval()
+    rows = []
+    for part in torch.as_tensor(ids).split(batch_size):
+        batch = sequences.batch(part)
+        with autocast(sequences.device, precision):
+            rows.append(model(batch.x, batch.sequence, batch.N).float())
+    return torch.cat(rows)

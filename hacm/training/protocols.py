@@ -1,0 +1,157 @@
+"""The protocols: what each makes of an encoder, as class scores of the test sequences.
+
+    linear     frozen features, a linear probe; the nearest neighbour (1-NN, cosine) beside it
+    knn        the nearest neighbour alone
+    finetune   the encoder learns on, with all training labels
+    semi_1     as finetune with 1 % of the training sequences, the mean of 5 draws; semi_10: 10 %
+    transfer   as finetune, on other data than the encoder was pretrained on
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional as F
+
+from hacm.config import Config, FinetuneOptions
+from hacm.data.sequences import Sequences
+from hacm.data.splits import semi_supervised_ids
+from hacm.data.store import SequenceStore
+from hacm.models.encoder import Encoder
+from hacm.training.device import stream
+from hacm.training.features import extract_features, fit_linear_probe, nearest_labels
+from hacm.training.finetune import build_classifier, class_scores, train_classifier
+
+READERS = {"linear": ("linear", "knn"), "knn": ("knn",)}
+"""Protocols on frozen features, and who reads them; the first reader's scores are kept."""
+
+LABELS = {"finetune": 1.0, "semi_1": 0.01, "semi_10": 0.1, "transfer": 1.0}
+"""Protocols that train the encoder, and the share of the training sequences they use."""
+
+PROTOCOLS = (*READERS, *LABELS)
+DRAWS = 5
+
+
+def probe(
+    encoder: Encoder,
+    store: SequenceStore,
+    config: Config,
+    ids: tuple[Int[np.ndarray, "N"], Int[np.ndarray, "M"]],
+    *,
+    readers: Sequence[str] = ("linear", "knn"),
+    epochs: int = 100,
+    views: int = 5,
+    seed: int = 0,
+    progress: str | None = None,
+) -> dict[str, Float[Tensor, "M C"]]:
+    """Scores each reader gives the test sequences' classes, from a frozen encoder's features.
+
+    Args:
+        encoder: on the device to use; it is not changed.
+        store: the data.
+        config: frames, modality, augmentation, precision.
+        ids: training and test positions.
+        readers: `linear` (logits), `knn` (1 for the nearest neighbour's class) or both.
+        epochs, views, seed: see `evaluate`.
+        progress: what the progress bars say; None shows none.
+    """
+    sequences = sequences_for(encoder, store, config)
+
+    def features(which: np.ndarray, **augmentation: Any) -> Float[Tensor, "N D"]:
+        return extract_features(
+            encoder,
+            sequences,
+            which,
+            precision=config.precision,
+            progress=progress,
+            **augmentation,
+        )
+
+    train_ids, test_ids = ids
+    gallery, queries = features(train_ids), features(test_ids)
+    labels = torch.from_numpy(store.labels[train_ids]).to(gallery.device)
+    classes = len(store.label_names)
+    scores = {}
+    if "linear" in readers:
+        augmented = [
+            features(
+                train_ids,
+                crop="random",
+                rotation=config.rotation,
+                min_crop=config.min_crop,
+                generator=stream("cpu", seed, view),
+            )
+            for view in range(min(views, epochs))
+        ]
+        head = fit_linear_probe(augmented or [gallery], labels, classes, epochs=epochs, seed=seed)
+        with torch.no_grad():
+            scores["linear"] = head(queries)
+    if "knn" in readers:
+        scores["knn"] = F.one_hot(nearest_labels(gallery, labels, queries), classes).float()
+    return {reader: answer.cpu() for reader, answer in scores.items()}
+
+
+def fine_tune(
+    encoder: Encoder,
+    store: SequenceStore,
+    config: Config,
+    ids: tuple[Int[np.ndarray, "N"], Int[np.ndarray, "M"]],
+    options: FinetuneOptions,
+    folder: Path,
+    progress: str | None = None,
+) -> Float[Tensor, "M C"]:
+    """Scores of a copy of the encoder after training with labels; the last epoch counts.
+
+    Args:
+        encoder: on the device to use; it is not changed.
+        store: the data.
+        config: frames, modality, augmentation, precision.
+        ids: training and test positions.
+        options: the recipe.
+        folder: made if missing; a training stopped before is resumed from its checkpoint there.
+        progress: what the progress bar says; None shows none.
+    """
+    sequences = sequences_for(encoder, store, config)
+    model = build_classifier(encoder, len(store.label_names), options).to(sequences.device)
+    folder.mkdir(parents=True, exist_ok=True)
+    for _ in train_classifier(model, sequences, ids[0], config, options, folder, progress):
+        pass
+    return class_scores(model, sequences, ids[1], config.precision).cpu()
+
+
+def labelled_draws(
+    protocol: str, train_ids: Int[np.ndarray, "N"], labels: Int[np.ndarray, "S"], seed: int
+) -> list[Int[np.ndarray, "N"]]:
+    """The training sequences whose labels a protocol may use; one entry a draw.
+
+    Args:
+        protocol: a key of `LABELS`.
+        train_ids: positions of all training sequences.
+        labels: of all sequences of the store.
+        seed: the same seed draws the same sequences for every encoder.
+    """
+    if LABELS[protocol] == 1:
+        return [train_ids]
+    return [
+        semi_supervised_ids(
+            train_ids, labels, LABELS[protocol], np.random.default_rng([seed, draw])
+        )
+        for draw in range(DRAWS)
+    ]
+
+
+def sequences_for(encoder: Encoder, store: SequenceStore, config: Config) -> Sequences:
+    """The store as an encoder pretrained with `config` sees it, on the encoder's device."""
+    return Sequences(
+        store,
+        config.frames,
+        next(encoder.parameters()).device,
+        modality=config.modality,
+        absent_bodies=config.absent_bodies,
+    )
