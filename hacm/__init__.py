@@ -23,6 +23,7 @@ _HOME = {
     "Pretrainer": "hacm.models.pretrainer",
     "pretrain": "hacm.training.pretrain",
     "evaluate": "hacm.training.evaluate",
+    "ensemble": "hacm.training.scores",
     "load_encoder": "hacm.training.checkpoint",
     "import_released": "hacm.training.released",
     "import_released_classifier": "hacm.training.released",

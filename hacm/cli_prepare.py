@@ -214,14 +214,18 @@ def _run(
 
     from hacm.data.prepare import prepare
 
-    report = prepare(
-        source,
-        out,
-        center=center,
-        dtype="float16" if float16 else "float32",
-        jobs=jobs,
-        strict=strict,
-        overwrite=overwrite,
-        progress=True,
-    )
+    try:
+        report = prepare(
+            source,
+            out,
+            center=center,
+            dtype="float16" if float16 else "float32",
+            jobs=jobs,
+            strict=strict,
+            overwrite=overwrite,
+            progress=True,
+        )
+    except KeyboardInterrupt:
+        typer.echo("interrupted; the same command goes on from here", err=True)
+        raise typer.Exit(130) from None
     Console().print(report.table())

@@ -171,6 +171,18 @@ class Config(DataOptions, ModelOptions, MaskOptions, LossOptions, TrainOptions):
         return json.dumps(self.model_dump(mode="json"), indent=1)
 
 
+class ProbeOptions(_Options):
+    """The linear probe on frozen features, as published but for `views`."""
+
+    epochs: int = Field(100, ge=1)
+    views: int = Field(5, ge=0)
+    """Augmented views of the training sequences; as many as epochs is the published protocol, fewer
+    save time, 0 trains on the central crop."""
+    batch_size: int = Field(128, ge=2)
+    lr: float = Field(0.1, gt=0)
+    seed: int = Field(0, ge=0)
+
+
 class FinetuneOptions(_Options):
     """Training with labels (fine-tuning, semi-supervised, transfer), as published."""
 

@@ -2,38 +2,31 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
 import shutil
 import time
-from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from jaxtyping import Float, Int
-from torch import Tensor
 
-from hacm.config import Config, FinetuneOptions, parse_options
+from hacm.config import Config, FinetuneOptions, ProbeOptions, parse_config, parse_options
 from hacm.data.store import SequenceStore
 from hacm.errors import HacmError
 from hacm.models.encoder import Encoder
 from hacm.training.checkpoint import load_encoder
 from hacm.training.device import choose_device
 from hacm.training.pretrain import build_pretrainer
-from hacm.training.protocols import LABELS, PROTOCOLS, READERS, fine_tune, labelled_draws, probe
-from hacm.training.run import RESULT, read_card, read_json, read_run_config, write_json, write_text
-from hacm.training.scores import PREDICTIONS, predictions_table, save_scores
+from hacm.training.protocols import LABELS, PROTOCOLS, ask
+from hacm.training.run import CARD, RESULT, read_json, read_run_config, write_json
+from hacm.training.scores import save_scores
 
 NAMES = {
     **{"knn": "nearest neighbour", "linear": "linear probe", "finetune": "fine-tuning"},
     **{"semi_1": "1 % of the labels", "semi_10": "10 % of the labels", "transfer": "transfer"},
 }
-"""Protocols as people call them."""
+"""Readers and protocols as people call them."""
 
 
 def evaluate(
@@ -42,40 +35,35 @@ def evaluate(
     protocol: str = "linear",
     *,
     split: str | None = None,
-    epochs: int = 100,
-    views: int = 5,
-    seed: int = 0,
     compare: bool = True,
-    overrides: Mapping[str, Any] | None = None,
     device: str = "auto",
     progress: bool = True,
+    **options: Any,
 ) -> dict[str, Any]:
     """Evaluate a run's encoder, beside its untrained start.
 
-    In `linear` and `knn` the encoder is frozen. Training features are extracted `views` times under
-    the augmentation of pretraining and kept; as many views as epochs is the published protocol,
-    fewer save time. Retrieval and all testing use the central crop. In the other protocols the
-    encoder learns on with labels, the untrained one from scratch; stopped, they resume.
+    In `linear` and `knn` the encoder is frozen: features of the training sequences are extracted
+    once for each augmented view and kept. In the other protocols the encoder learns on with labels,
+    the untrained one from scratch (at one learning rate for all layers); stopped, they resume.
+    Retrieval and all testing use the central crop.
 
     Args:
         run_dir: a finished pretraining run.
-        store: the data; its layout must be the encoder's. It must be the data of pretraining, and
-            must not for `transfer`.
+        store: the data; its layout must be the encoder's. For `transfer` they must be other data
+            than those of pretraining, for all other protocols the same.
         protocol: one of `PROTOCOLS`; `hacm/training/protocols.py` says what they are.
         split: another split than that of pretraining.
-        epochs: of the linear probe or the fine-tuning.
-        views: of `linear`: augmented views of each training sequence; 0 trains on the central crop.
-        seed: of augmentation, heads, draws and dropout.
         compare: also evaluate the untrained encoder.
-        overrides: other fields of `FinetuneOptions`, for the protocols that train the encoder.
         device: see `pretrain`.
         progress: show bars.
+        options: fields of `ProbeOptions` (linear, knn) or of `FinetuneOptions` (all others), such
+            as `epochs`, `seed`, `views`, `drop_path`.
 
     Returns:
         for each reader (`linear`, `knn`, or the protocol itself) the accuracy (0..1) of the
         `trained` and the `untrained` encoder; `chance`; how many sequences; what was used and
-        asked. Also written to `run_dir/eval/<protocol>/`, with the trained encoder's predictions
-        and class scores, `result.json` last; asked the same again, it is read from there.
+        asked. Also written to `run_dir/eval/<protocol>/` with the trained encoder's predictions and
+        class scores, `result.json` last; asked the same again, it is read from there.
 
     Raises:
         HacmError: unknown protocol or option, no finished run there, or data, layout or
@@ -83,7 +71,9 @@ def evaluate(
     """
     started = time.monotonic()
     config = read_run_config(run_dir)
-    asked = question(config, store, protocol, split, epochs, views, seed, compare, overrides)
+    recipe = protocol_options(protocol, options)
+    split = split or config.split
+    asked = {"data": store.checksum, "split": split, "compare": compare, **recipe.model_dump()}
     out = Path(run_dir) / "eval" / protocol
     if (done := finished_result(out, asked)) is not None:
         return done
@@ -92,48 +82,139 @@ def evaluate(
     encoders = {"trained": trained}
     if compare:
         encoders["untrained"] = build_pretrainer(store.layout, config).encoder
-    ids = store.split(asked["split"])
+    ids = store.split(split)
     on = choose_device(device)
-    readers = READERS.get(protocol, (protocol,))
-    result: dict[str, Any] = {"protocol": protocol, "asked": asked, **{r: {} for r in readers}}
-    unfinished = out / f"unfinished-{_digest(asked)}"
-    for name, encoder in encoders.items():
-        label = f"{NAMES[protocol]}, {name} encoder" if progress else None
-        if protocol in READERS:
-            answers = probe(
-                encoder.to(on),
-                store,
-                config,
-                ids,
-                readers=readers,
-                epochs=epochs,
-                views=views,
-                seed=seed,
-                progress=label,
-            )
-            scores = {reader: answer[None] for reader, answer in answers.items()}
-        else:
-            scratch = name == "untrained" or config.objective == "none"
-            fit = partial(fine_tune, encoder.to(on), store, config)
-            parts = _each_draw(fit, store, ids, asked, scratch, unfinished / name, label)
-            scores = {protocol: parts}
-        for reader, values in scores.items():
+    # Checkpoints belong to this very question; asked another one, they are of no use.
+    unfinished = out / f"unfinished-{hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:12]}"
+    scores = {
+        name: ask(
+            protocol,
+            encoder.to(on),
+            store,
+            config,
+            ids,
+            recipe if name == "trained" and config.objective != "none" else at_one_rate(recipe),
+            unfinished / name,
+            f"{NAMES[protocol]}, {name} encoder" if progress else None,
+        )
+        for name, encoder in encoders.items()
+    }
+    result: dict[str, Any] = {"protocol": protocol, "asked": asked}
+    for name, readers in scores.items():
+        for reader, values in readers.items():
             right = values.argmax(-1).numpy() == store.labels[ids[1]]
-            result[reader][name] = float(right.mean())
+            result.setdefault(reader, {})[name] = float(right.mean())
             if len(right) > 1:
                 result.setdefault("draws", {})[name] = right.mean(1).tolist()
-        if name == "trained":
-            kept = scores[readers[0]]
     result |= {
-        "features": _how_features(protocol, epochs, views),
-        "data": store.path.name,
         "chance": 1 / len(store.label_names),
-        **_counts(store, ids),
+        **describe_split(store, ids),
+        "data": store.path.name,
+        "features": how_features(recipe, protocol),
         "seconds": round(time.monotonic() - started, 3),
     }
     out.mkdir(parents=True, exist_ok=True)
-    save_scores(out, kept, store, ids[1], asked["split"])
-    write_text(out / PREDICTIONS, predictions_table(store, ids[1], kept[0].argmax(1).numpy()))
+    # The first reader is the protocol's own.
+    save_scores(out, next(iter(scores["trained"].values())), store, ids[1], split)
     write_json(out / RESULT, result)
     shutil.rmtree(unfinished, ignore_errors=True)
     return result
+
+
+def protocol_options(protocol: str, options: dict[str, Any]) -> ProbeOptions | FinetuneOptions:
+    """A protocol's options, validated.
+
+    Raises:
+        HacmError: unknown protocol or option, or a value out of range.
+    """
+    if protocol not in PROTOCOLS:
+        raise HacmError(f"unknown protocol {protocol!r}; known: {', '.join(PROTOCOLS)}")
+    if protocol in LABELS:
+        return parse_options(FinetuneOptions, options, f"protocol {protocol}")
+    return parse_options(ProbeOptions, options, f"protocol {protocol}")
+
+
+def at_one_rate(recipe: ProbeOptions | FinetuneOptions) -> ProbeOptions | FinetuneOptions:
+    """The recipe from scratch: there is nothing in the lower layers to be kept."""
+    if isinstance(recipe, FinetuneOptions):
+        return recipe.model_copy(update={"layer_decay": 1.0})
+    return recipe
+
+
+def check_run(
+    run_dir: str | Path, config: Config, encoder: Encoder, store: SequenceStore, protocol: str
+) -> None:
+    """Run card, encoder and data must belong together.
+
+    Raises:
+        HacmError: they do not; names both sides.
+    """
+    if encoder.layout != store.layout:
+        raise HacmError(
+            f"the encoder of {run_dir} was trained on layout {encoder.layout.name!r} "
+            f"({encoder.layout.V} joints), but {store.path} holds {store.layout.name!r} "
+            f"({store.layout.V} joints)"
+        )
+    if changed := config.difference(parse_config(encoder.options.model_dump(), str(run_dir))):
+        raise HacmError(
+            f"{run_dir} holds the encoder of another run: its configuration is not that of {CARD} "
+            f"({changed}; {CARD} / encoder)"
+        )
+    seen = read_json(Path(run_dir) / CARD)["data"]
+    same = seen["checksum"] == store.checksum
+    if protocol != "transfer" and not same:
+        raise HacmError(
+            f"{run_dir} was pretrained on the data of {seen['path']} (checksum "
+            f"{seen['checksum'][:12]}), not on {store.path} ({store.checksum[:12]}): evaluate it "
+            "on the same data, or use protocol transfer"
+        )
+    if protocol == "transfer" and same:
+        raise HacmError(
+            f"{run_dir} was pretrained on the data of {store.path} itself: transfer needs other "
+            "data; on the same data use protocol finetune"
+        )
+
+
+def describe_split(store: SequenceStore, ids: tuple[np.ndarray, np.ndarray]) -> dict[str, Any]:
+    """How many sequences train and test, and the classes that only one side has."""
+    train, test = (set(store.labels[side].tolist()) for side in ids)
+    return {
+        **{"train": len(ids[0]), "test": len(ids[1])},
+        "classes_never_trained": [store.label_names[label] for label in sorted(test - train)],
+        "classes_never_tested": [store.label_names[label] for label in sorted(train - test)],
+    }
+
+
+def how_features(recipe: ProbeOptions | FinetuneOptions, protocol: str) -> str:
+    """Whether features were kept, in words for the result."""
+    if isinstance(recipe, FinetuneOptions):
+        return "not kept: the encoder learns"
+    if protocol == "knn" or recipe.views == 0:
+        return "of the central crop, extracted once and kept"
+    if recipe.views >= recipe.epochs:
+        return "of a new augmented view every epoch"
+    return f"of {recipe.views} augmented views, extracted once and kept"
+
+
+def finished_result(out: Path, asked: dict[str, Any]) -> dict[str, Any] | None:
+    """The result on record, if it answers the same question."""
+    if not (out / RESULT).exists():
+        return None
+    result = read_json(out / RESULT)
+    return result if result.get("asked") == asked else None
+
+
+def summary(result: dict[str, Any]) -> str:
+    """A result in a line a reader, and a line for classes that only one side of the split has."""
+    lines = []
+    names = NAMES | {f"ensemble_{key}": f"ensemble, {name}" for key, name in NAMES.items()}
+    for reader, name in names.items():
+        if reader in result:
+            score, notes = result[reader], [f"chance {100 * result['chance']:.1f} %"]
+            if "untrained" in score:
+                notes.insert(0, f"untrained encoder {100 * score['untrained']:.1f} %")
+            lines.append(f"{name} {100 * score['trained']:.1f} % ({', '.join(notes)})")
+    for side in ("trained", "tested"):
+        if missing := result.get(f"classes_never_{side}"):
+            lines.append(f"never {side}: {', '.join(missing)}")
+    return "\n".join(lines)

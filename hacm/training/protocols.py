@@ -1,15 +1,14 @@
 """The protocols: what each makes of an encoder, as class scores of the test sequences.
 
-    linear     frozen features, a linear probe; the nearest neighbour (1-NN, cosine) beside it
-    knn        the nearest neighbour alone
-    finetune   the encoder learns on, with all training labels
-    semi_1     as finetune with 1 % of the training sequences, the mean of 5 draws; semi_10: 10 %
-    transfer   as finetune, on other data than the encoder was pretrained on
+linear     frozen features, a linear probe; the nearest neighbour (1-NN, cosine) beside it
+knn        the nearest neighbour alone
+finetune   the encoder learns on, with all training labels
+semi_1     as finetune with 1 % of the training sequences, the mean of 5 draws; semi_10: 10 %
+transfer   as finetune, on other data than the encoder was pretrained on
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from hacm.config import Config, FinetuneOptions
+from hacm.config import Config, FinetuneOptions, ProbeOptions
 from hacm.data.sequences import Sequences
 from hacm.data.splits import semi_supervised_ids
 from hacm.data.store import SequenceStore
@@ -29,7 +28,7 @@ from hacm.training.features import extract_features, fit_linear_probe, nearest_l
 from hacm.training.finetune import build_classifier, class_scores, train_classifier
 
 READERS = {"linear": ("linear", "knn"), "knn": ("knn",)}
-"""Protocols on frozen features, and who reads them; the first reader's scores are kept."""
+"""Protocols on frozen features, and who reads them."""
 
 LABELS = {"finetune": 1.0, "semi_1": 0.01, "semi_10": 0.1, "transfer": 1.0}
 """Protocols that train the encoder, and the share of the training sequences they use."""
@@ -37,33 +36,61 @@ LABELS = {"finetune": 1.0, "semi_1": 0.01, "semi_10": 0.1, "transfer": 1.0}
 PROTOCOLS = (*READERS, *LABELS)
 DRAWS = 5
 
+Ids = Int[np.ndarray, "N"]
+
+
+def ask(
+    protocol: str,
+    encoder: Encoder,
+    store: SequenceStore,
+    config: Config,
+    ids: tuple[Ids, Ids],
+    options: ProbeOptions | FinetuneOptions,
+    folder: Path,
+    progress: str | None = None,
+) -> dict[str, Float[Tensor, "R M C"]]:
+    """What a protocol makes of an encoder: scores of the M test sequences' classes, by reader.
+
+    Args:
+        protocol: one of `PROTOCOLS`.
+        encoder: on the device to use; it is not changed.
+        store: the data.
+        config: frames, modality, augmentation, precision.
+        ids: training and test positions.
+        options: `FinetuneOptions` for the protocols in `LABELS`, else `ProbeOptions`.
+        folder: for checkpoints of unfinished trainings; made if needed.
+        progress: what the progress bars say; None shows none.
+
+    Returns:
+        logits, or for `knn` 1 for the nearest neighbour's class; R draws of the training sequences.
+    """
+    if isinstance(options, ProbeOptions):
+        found = probe(
+            encoder, store, config, ids, options, readers=READERS[protocol], progress=progress
+        )
+        return {reader: scores[None] for reader, scores in found.items()}
+    draws = labelled_draws(LABELS[protocol], ids[0], store.labels, options.seed)
+    scores = [
+        fine_tune(encoder, store, config, (drawn, ids[1]), options, folder / str(draw), progress)
+        for draw, drawn in enumerate(draws)
+    ]
+    return {protocol: torch.stack(scores)}
+
 
 def probe(
     encoder: Encoder,
     store: SequenceStore,
     config: Config,
-    ids: tuple[Int[np.ndarray, "N"], Int[np.ndarray, "M"]],
+    ids: tuple[Ids, Ids],
+    options: ProbeOptions,
     *,
-    readers: Sequence[str] = ("linear", "knn"),
-    epochs: int = 100,
-    views: int = 5,
-    seed: int = 0,
+    readers: tuple[str, ...] = ("linear", "knn"),
     progress: str | None = None,
 ) -> dict[str, Float[Tensor, "M C"]]:
-    """Scores each reader gives the test sequences' classes, from a frozen encoder's features.
-
-    Args:
-        encoder: on the device to use; it is not changed.
-        store: the data.
-        config: frames, modality, augmentation, precision.
-        ids: training and test positions.
-        readers: `linear` (logits), `knn` (1 for the nearest neighbour's class) or both.
-        epochs, views, seed: see `evaluate`.
-        progress: what the progress bars say; None shows none.
-    """
+    """Scores from a frozen encoder's features, by each reader; see `ask`."""
     sequences = sequences_for(encoder, store, config)
 
-    def features(which: np.ndarray, **augmentation: Any) -> Float[Tensor, "N D"]:
+    def features(which: Ids, **augmentation: Any) -> Float[Tensor, "N D"]:
         return extract_features(
             encoder,
             sequences,
@@ -79,17 +106,18 @@ def probe(
     classes = len(store.label_names)
     scores = {}
     if "linear" in readers:
-        augmented = [
+        views = [
             features(
                 train_ids,
                 crop="random",
                 rotation=config.rotation,
                 min_crop=config.min_crop,
-                generator=stream("cpu", seed, view),
+                generator=stream("cpu", options.seed, view),
             )
-            for view in range(min(views, epochs))
+            for view in range(min(options.views, options.epochs))
         ]
-        head = fit_linear_probe(augmented or [gallery], labels, classes, epochs=epochs, seed=seed)
+        fit = options.model_dump(exclude={"views"})
+        head = fit_linear_probe(views or [gallery], labels, classes, **fit)
         with torch.no_grad():
             scores["linear"] = head(queries)
     if "knn" in readers:
@@ -101,22 +129,12 @@ def fine_tune(
     encoder: Encoder,
     store: SequenceStore,
     config: Config,
-    ids: tuple[Int[np.ndarray, "N"], Int[np.ndarray, "M"]],
+    ids: tuple[Ids, Ids],
     options: FinetuneOptions,
     folder: Path,
     progress: str | None = None,
 ) -> Float[Tensor, "M C"]:
-    """Scores of a copy of the encoder after training with labels; the last epoch counts.
-
-    Args:
-        encoder: on the device to use; it is not changed.
-        store: the data.
-        config: frames, modality, augmentation, precision.
-        ids: training and test positions.
-        options: the recipe.
-        folder: made if missing; a training stopped before is resumed from its checkpoint there.
-        progress: what the progress bar says; None shows none.
-    """
+    """Scores of a copy of the encoder trained with labels, after the last epoch; see `ask`."""
     sequences = sequences_for(encoder, store, config)
     model = build_classifier(encoder, len(store.label_names), options).to(sequences.device)
     folder.mkdir(parents=True, exist_ok=True)
@@ -126,24 +144,20 @@ def fine_tune(
 
 
 def labelled_draws(
-    protocol: str, train_ids: Int[np.ndarray, "N"], labels: Int[np.ndarray, "S"], seed: int
-) -> list[Int[np.ndarray, "N"]]:
-    """The training sequences whose labels a protocol may use; one entry a draw.
+    share: float, train_ids: Ids, labels: Int[np.ndarray, "S"], seed: int
+) -> list[Ids]:
+    """The training sequences whose labels may be used: all, or several draws of a share.
 
     Args:
-        protocol: a key of `LABELS`.
+        share: 0 < share <= 1.
         train_ids: positions of all training sequences.
         labels: of all sequences of the store.
         seed: the same seed draws the same sequences for every encoder.
     """
-    if LABELS[protocol] == 1:
+    if share == 1:
         return [train_ids]
-    return [
-        semi_supervised_ids(
-            train_ids, labels, LABELS[protocol], np.random.default_rng([seed, draw])
-        )
-        for draw in range(DRAWS)
-    ]
+    generators = [np.random.default_rng([seed, draw]) for draw in range(DRAWS)]
+    return [semi_supervised_ids(train_ids, labels, share, rng) for rng in generators]
 
 
 def sequences_for(encoder: Encoder, store: SequenceStore, config: Config) -> Sequences:

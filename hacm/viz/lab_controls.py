@@ -13,11 +13,11 @@ from hacm.viz.lab_figures import LabFigures
 
 FRAMES_PER_SECOND = 30
 SLIDERS = ("mask_ratio", "tau", "root_weight", "tangent_scale")
-MENUS = ("grouping", "keep", "score_norm")
+MENUS = ("grouping", "score_tokens", "attention", "score_norm", "keep")
 COLUMNS = (
-    ("data", "class", "sequence", "encoder"),
-    ("criterion", *MENUS),
-    SLIDERS,
+    ("data", "encoder", "class", "sequence", "body"),
+    ("criterion", *MENUS[:-1]),
+    (*SLIDERS, "keep"),
 )
 
 
@@ -77,9 +77,9 @@ class LabControls:
         self._status = w.HTML()
         self._views = w.VBox()
         wrap = w.Layout(flex_flow="row wrap")
-        frame, speed, body = (self.by_name[name] for name in ("frame", "speed", "body"))
+        frame, speed = self.by_name["frame"], self.by_name["speed"]
         columns = [w.VBox([self.by_name[name] for name in column]) for column in COLUMNS]
-        player = (self.play, frame, speed, self.resample, self.copy, body)
+        player = (self.play, frame, speed, self.resample, self.copy)
         self.widget = w.VBox(
             [
                 *(w.HBox(columns, layout=wrap), w.HBox(player, layout=wrap)),

@@ -12,7 +12,7 @@ from hacm.skeleton import SkeletonLayout
 from hacm.viz import theme
 from hacm.viz.clips import Clip
 from hacm.viz.masked_clip import cursors
-from hacm.viz.masks import joint_axis, map_trace
+from hacm.viz.masks import color_range, joint_axis, map_trace
 from hacm.viz.poincare import rim
 from hacm.viz.scene import legend_above
 from hacm.viz.skeleton3d import MovingSkeleton, joint_colors
@@ -56,8 +56,9 @@ class LabFigures:
                 self.scene.update_layout(scene=self.skeleton.scene_layout())
                 self.scene.data[len(self.skeleton.frame(0))].update(self.skeleton.floor())
         with self.maps.batch_update():
-            for heat, values in zip(self.maps.data, (preference, hidden), strict=True):
-                heat.z = values.T.astype(np.float32)
+            weights, masked = self.maps.data
+            weights.update(z=preference.T.astype(np.float32), **color_range(preference))
+            masked.z = hidden.T.astype(np.float32)
         share = np.histogram(study.frequency[body].numpy(), BINS)[0] / hidden.size
         uniform = sum(study.mask.kept) / hidden.size
         with self.histogram.batch_update():

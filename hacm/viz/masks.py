@@ -38,7 +38,10 @@ def map_trace(
     when = [
         f"frames {t}-{t + patch_frames - 1}" if patch_frames > 1 else f"frame {t}" for t in first
     ]
-    look: dict[str, Any] = {"colorscale": theme.SEQUENTIAL, "colorbar": colorbar(label)}
+    look: dict[str, Any] = {
+        **{"colorscale": theme.SEQUENTIAL, "colorbar": colorbar(label)},
+        **color_range(values),
+    }
     shown = "%{z:.4g}"
     if label == "mask":
         look = {"colorscale": MASK_SCALE, "zmin": 0, "zmax": 1, "showscale": False}
@@ -55,6 +58,12 @@ def map_trace(
         ygap=0.5,
         **{**look, **options},
     )
+
+
+def color_range(values: Float[np.ndarray, "P J"]) -> dict[str, float]:
+    """Up to the 99th percentile: one extreme token must not darken all others."""
+    low, high = float(values.min()), float(np.quantile(values, 0.99))
+    return {"zmin": low, "zmax": high if high > low else float(values.max())}
 
 
 def colorbar(label: str) -> dict[str, Any]:

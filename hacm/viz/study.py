@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from hacm.config import Config, ModelOptions, parse_config
 from hacm.errors import HacmError
@@ -19,7 +19,6 @@ from hacm.masking.cross_mask import Mask, cross_mask, mask_noise
 from hacm.masking.diagnostics import keep_frequency, mask_statistics
 from hacm.masking.tokens import tokens_to_grid
 from hacm.models.encoder import Encoder
-from hacm.training.pretrain import build_pretrainer
 
 CRITERIA: dict[str, tuple[str, str]] = {
     "hierarchy+attention": ("attention", "hierarchy"),
@@ -46,6 +45,8 @@ def mask_config(options: ModelOptions, criterion: str, **values: Any) -> Config:
         raise HacmError(f"unknown criterion {criterion!r}; known: {', '.join(CRITERIA)}")
     temporal, spatial = CRITERIA[criterion]
     fields = {**options.model_dump(), "temporal": temporal, "spatial": spatial, **values}
+    # No loss is computed here, so `grouping = none` need not go without the contrast.
+    fields["contrast_weight"] = 0.0
     return parse_config(fields, "masking options")
 
 
@@ -60,8 +61,19 @@ def seen_by(encoder: Encoder, x: Float[Tensor, "B T V 3"], config: Config) -> Ma
     viewer.options = config
     frozen = None
     if config.attention == "frozen":
-        frozen = build_pretrainer(encoder.layout, config).frozen_query_key
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            frozen = nn.Linear(config.width, 2 * config.width)
     return viewer.mask_inputs(x, projections=frozen)
+
+
+def compared_tokens(
+    encoder: Encoder, x: Float[Tensor, "B T V 3"], score_tokens: str
+) -> Float[Tensor, "B P J D"]:
+    """The tangent vectors that the hierarchy compares, before scale and ball."""
+    as_they_come = {"space": "euclidean", "tangent_norm": "none", "tangent_scale": 1.0}
+    config = mask_config(encoder.options, "random", score_tokens=score_tokens, **as_they_come)
+    return seen_by(encoder, x, config).tokens
 
 
 @dataclass(frozen=True)

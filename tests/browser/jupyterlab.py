@@ -13,6 +13,8 @@ import urllib.request
 from pathlib import Path
 from types import TracebackType
 
+import nbformat
+
 CHROMIUM = "/usr/bin/chromium"
 TOKEN = "only-for-this-test"
 _FLAGS = (
@@ -94,7 +96,13 @@ class JupyterLab:
         self._scratch.cleanup()
 
     def open(self, notebook: str) -> None:
-        """Open a notebook, without the side bar, and wait for its kernel."""
+        """Open a notebook, without its saved outputs and the side bar, and wait for its kernel."""
+        path = self.folder / notebook
+        content = nbformat.read(path, 4)
+        for cell in content.cells:
+            if cell.cell_type == "code":
+                cell.outputs, cell.execution_count = [], None
+        nbformat.write(content, path)
         url = f"http://127.0.0.1:{self.port}/lab/tree/{notebook}?reset&token={TOKEN}"
         self.page.goto(url)
         self.page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
@@ -120,7 +128,7 @@ class JupyterLab:
 
     def _executed(self) -> bool:
         prompts = self.page.locator(".jp-InputPrompt").all_inner_texts()
-        return any(prompt.strip("[]: \n").isdigit() or "*" in prompt for prompt in prompts)
+        return any(character.isdigit() or character == "*" for character in "".join(prompts))
 
     def _wait_idle(self, timeout: float) -> None:
         """The status bar says Idle several times in a row."""

@@ -8,9 +8,10 @@ import pytest
 from hacm.data.store import SequenceStore
 from hacm.errors import HacmError
 from hacm.skeleton import KINECT_V1
-from hacm.training.evaluate import confusion_counts, evaluate, summary
+from hacm.training.evaluate import evaluate, summary
 from hacm.training.pretrain import pretrain
 from hacm.training.run import read_json
+from hacm.training.scores import confusion_counts
 
 
 @pytest.fixture(scope="module")
