@@ -46,6 +46,45 @@ def show(
         typer.echo(summary(read_json(file)))
 
 
+@app.command()
+def ensemble(
+    run_dirs: Annotated[list[Path], typer.Argument(help="Runs evaluated on the same data.")],
+    protocol: Annotated[str, typer.Option(help="Whose scores are added.")] = "linear",
+) -> None:
+    """Add the scores of several runs: joint, bone and motion streams."""
+    from hacm.training.evaluate import summary
+    from hacm.training.scores import ensemble
+
+    result = ensemble(run_dirs, protocol)
+    for stream in result["streams"]:
+        score = f"{100 * stream['accuracy']:.1f} %"
+        typer.echo(f"{stream['modality']:<6}  {score}  {stream['run']}")
+    typer.echo(summary(result))
+
+
+@app.command()
+def sweep(
+    file: Annotated[Path, typer.Argument(help="A sweep file, see papermill_runs/sweeps.")],
+    runs: Annotated[Path, typer.Option(help="Where runs go.")] = Path("papermill_runs/runs"),
+    jobs: Annotated[int, typer.Option(help="Runs at a time; more than 1: a thread each.")] = 1,
+    data: Annotated[list[str] | None, typer.Option(help="NAME=STORE, can be repeated.")] = None,
+) -> None:
+    """Run a grid of experiments through papermill; finished ones are skipped."""
+    from hacm.experiments.execute import Execution
+    from hacm.experiments.sweep import read_sweep
+
+    for entry in data or []:
+        if "=" not in entry:
+            raise HacmError(f"--data {entry}: expected NAME=STORE")
+    stores = dict(entry.split("=", 1) for entry in data or [])
+    status = Execution(read_sweep(file, runs, stores), jobs).run()
+    failed = sum(one.state == "failed" for one in status)
+    typer.echo(f"{len(status) - failed} of {len(status)} runs are complete in {runs / file.stem}")
+    if failed:
+        typer.echo(f"{failed} failed (see above); the same command tries them again", err=True)
+        raise typer.Exit(1)
+
+
 def main() -> None:
     """Entry point of the `hacm` command."""
     try:

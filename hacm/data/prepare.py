@@ -86,7 +86,8 @@ def prepare(
                 bar.update(len(batch))
         skips = [Skip(**skip) for note in writer.notes for skip in note["skips"]]
         if not len(writer):
-            raise HacmError(f"no sequence is usable; the first: {skips[0].reason}")
+            first = f"; the first that was left out: {skips[0].reason}" if skips else ""
+            raise HacmError(f"{source.title}: no usable sequence in {source.count} items{first}")
     report = Report.of(
         SequenceStore(out),
         title=source.title,

@@ -15,6 +15,7 @@ import numpy as np
 from hacm.data.describe import split_sizes
 from hacm.data.source import Skip
 from hacm.data.store import SequenceStore
+from hacm.errors import HacmError
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -90,11 +91,20 @@ class Report:
         )
 
     def save(self) -> Path:
-        """Write `report.json` into the store's directory."""
+        """Write `report.json` into the store's directory.
+
+        Raises:
+            HacmError: it cannot be written; the store itself is complete.
+        """
         path = Path(self.path) / REPORT
         aside = path.with_suffix(".partial")
-        aside.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
-        os.replace(aside, path)
+        try:
+            aside.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+            os.replace(aside, path)
+        except OSError as error:
+            raise HacmError(
+                f"{self.path} is complete, but {REPORT} cannot be written: {error.strerror}"
+            ) from error
         return path
 
     def table(self) -> Group:
@@ -103,27 +113,32 @@ class Report:
         from rich.table import Table
         from rich.text import Text
 
-        facts = Table(title=f"{self.title}: {self.path}", show_header=False, title_justify="left")
-        facts.add_row("read", f"{self.items:,} items in {self.seconds:,.1f} s")
-        facts.add_row("sequences", f"{self.sequences:,}, {self.bodies:,} bodies")
-        facts.add_row("frames", f"{self.frames:,}, {self.megabytes:,.1f} MB")
-        facts.add_row("classes", f"{self.classes} of {self.classes_known}")
+        facts = {
+            "read": f"{self.items:,} items in {self.seconds:,.1f} s",
+            "sequences": f"{self.sequences:,}, {self.bodies:,} bodies",
+            "frames": f"{self.frames:,}, {self.megabytes:,.1f} MB",
+            "classes": f"{self.classes} of {self.classes_known}",
+        }
         if self.subjects is not None:
-            facts.add_row("subjects", str(self.subjects))
+            facts["subjects"] = str(self.subjects)
         if self.rounding is not None:
-            facts.add_row("float16", f"changes no coordinate by more than {self.rounding:.2g} m")
-        for name, n in self.counts.items():
-            facts.add_row(name, f"{n:,}")
+            facts["float16"] = f"changes no coordinate by more than {self.rounding:.2g} m"
+        facts |= {name: f"{n:,}" for name, n in self.counts.items()}
         for name, split in self.splits.items():
             text = f"{split['train']:,} train, {split['test']:,} test"
             if split["published"]:
                 text += " (published: {:,} and {:,})".format(*split["published"])
-            facts.add_row(f"split {name}", text)
-        facts.add_row("checksum", self.checksum[:16])
+            facts[f"split {name}"] = text
         kinds = Counter(skip.kind for skip in self.skips)
-        facts.add_row("skipped", ", ".join(f"{n:,} {k}" for k, n in kinds.items()) or "nothing")
+        facts["skipped"] = ", ".join(f"{n:,} {k}" for k, n in kinds.items()) or "nothing"
+        facts["checksum"] = self.checksum[:16]
+        # Text, not str: a path may hold what rich takes for markup.
+        title = Text(f"{self.title}: {self.path}")
+        table = Table(title=title, show_header=False, title_justify="left")
+        for name, fact in facts.items():
+            table.add_row(Text(name), Text(fact))
         faults = [skip.reason for skip in self.skips if not skip.wanted]
         told = [Text(f"skipped: {reason}") for reason in faults[:_EXAMPLES]]
         if len(faults) > _EXAMPLES:
             told.append(Text(f"... and {len(faults) - _EXAMPLES:,} more in {REPORT}"))
-        return Group(facts, *told)
+        return Group(table, *told)

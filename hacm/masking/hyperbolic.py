@@ -27,7 +27,7 @@ def exp_0(tangent: Float[Tensor, "... D"], c: float = 1.0) -> Float[Tensor, "...
 def project(point: Float[Tensor, "... D"], c: float = 1.0) -> Float[Tensor, "... D"]:
     """Points on or beyond the rim move to radius (1 - 1e-5) / sqrt(c); others stay."""
     norm = c**0.5 * point.norm(dim=-1, keepdim=True)
-    return torch.where(norm >= 1, point * ((1 - RIM) / norm.clamp_min(0.5)), point)
+    return point * torch.where(norm >= 1, (1 - RIM) / norm.clamp_min(0.5), 1)
 
 
 def distance(

@@ -24,13 +24,9 @@ class Attention(nn.Module):
         self.proj = nn.Linear(width, width)
         self.dropout = nn.Dropout(dropout)
 
-    def split(self, x: Float[Tensor, "B K D"]) -> Float[Tensor, "3 B H K d"]:
-        """Queries, keys and values per head."""
-        return self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-
-    def forward(self, x: Float[Tensor, "B K D"]) -> Float[Tensor, "B K D"]:
-        query, key, value = self.split(x)
-        mixed = F.scaled_dot_product_attention(query, key, value)
+    def forward(self, x: Float[Tensor, "B K D"], first: int = 0) -> Float[Tensor, "B K-first D"]:
+        query, key, value = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        mixed = F.scaled_dot_product_attention(query[:, :, first:], key, value)
         return self.dropout(self.proj(mixed.transpose(1, 2).flatten(2)))
 
 
@@ -67,8 +63,9 @@ class Block(nn.Module):
         )
         self.drop_path = drop_path
 
-    def forward(self, x: Float[Tensor, "B K D"]) -> Float[Tensor, "B K D"]:
-        x = x + self._skip(self.attn(self.norm1(x)))
+    def forward(self, x: Float[Tensor, "B K D"], first: int = 0) -> Float[Tensor, "B K-first D"]:
+        """Renew the tokens from number `first` on; those before it are only attended to."""
+        x = x[:, first:] + self._skip(self.attn(self.norm1(x), first))
         return x + self._skip(self.mlp(self.norm2(x)))
 
     def _skip(self, branch: Float[Tensor, "B K D"]) -> Float[Tensor, "B K D"]:

@@ -60,6 +60,7 @@ class Decoder(nn.Module):
             ],
             dim=1,
         )
-        for block in self.blocks:
+        for block in self.blocks[:-1]:
             tokens = block(tokens)
-        return self.pred(self.norm(tokens[:, K:]))
+        # Nobody reads the visible tokens after the last block.
+        return self.pred(self.norm(self.blocks[-1](tokens, first=K)))

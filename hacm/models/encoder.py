@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -153,7 +155,7 @@ class Encoder(nn.Module):
         if projections is not None:
             query, key = projections(tangent).unflatten(-1, (2, 1, -1)).unbind(-3)
             return query, key
-        block = self.blocks[0]
+        block = cast(Block, self.blocks[0])
         D = self.options.width
         tokens = block.norm1(self.block_input(tangent))
         # The first 2 D rows of the joint map; the values are not needed.

@@ -71,9 +71,8 @@ def evaluate(
     """
     started = time.monotonic()
     config = read_run_config(run_dir)
-    recipe = protocol_options(protocol, options)
-    split = split or config.split
-    asked = {"data": store.checksum, "split": split, "compare": compare, **recipe.model_dump()}
+    recipe, split = protocol_options(protocol, options), split or config.split
+    asked = question(store, split, compare, recipe)
     out = Path(run_dir) / "eval" / protocol
     if (done := finished_result(out, asked)) is not None:
         return done
@@ -119,6 +118,13 @@ def evaluate(
     write_json(out / RESULT, result)
     shutil.rmtree(unfinished, ignore_errors=True)
     return result
+
+
+def question(
+    store: SequenceStore, split: str, compare: bool, recipe: ProbeOptions | FinetuneOptions
+) -> dict[str, Any]:
+    """All that an evaluation's result depends on, beside the run: a result answers one question."""
+    return {"data": store.checksum, "split": split, "compare": compare, **recipe.model_dump()}
 
 
 def protocol_options(protocol: str, options: dict[str, Any]) -> ProbeOptions | FinetuneOptions:

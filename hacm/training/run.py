@@ -49,8 +49,8 @@ class Run:
         self.started = time.monotonic()
         card = self.path / CARD
         if card.exists():
+            check_same(self.path, config, store)
             self.card = read_json(card)
-            self._check_same(config, store)
         else:
             if self.path.exists() and any(self.path.iterdir()):
                 raise HacmError(
@@ -96,19 +96,26 @@ class Run:
         self.save_card()
         write_json(self.path / RESULT, {**result, "seconds": self.card["seconds"]})
 
-    def _check_same(self, config: Config, store: SequenceStore) -> None:
-        there = parse_config(self.card["config"], str(self.path / CARD))
-        if changed := config.difference(there):
-            raise HacmError(
-                f"{self.path} holds a run with another configuration ({changed}; asked for / there): "
-                "use the same parameters or another run_dir"
-            )
-        if self.card["data"]["checksum"] != store.checksum:
-            raise HacmError(
-                f"{self.path} was run on the data of {self.card['data']['path']} (checksum "
-                f"{self.card['data']['checksum'][:12]}), not on {store.path} "
-                f"({store.checksum[:12]}): use the same data or another run_dir"
-            )
+
+def check_same(run_dir: Path, config: Config, store: SequenceStore) -> None:
+    """A run directory holds one configuration on one data set.
+
+    Raises:
+        HacmError: its run card tells of others; names both sides.
+    """
+    card = read_json(run_dir / CARD)
+    there = parse_config(card["config"], str(run_dir / CARD))
+    if changed := config.difference(there):
+        raise HacmError(
+            f"{run_dir} holds a run with another configuration ({changed}; asked for / there): use "
+            "the same parameters or another run_dir"
+        )
+    if card["data"]["checksum"] != store.checksum:
+        raise HacmError(
+            f"{run_dir} was run on the data of {card['data']['path']} (checksum "
+            f"{card['data']['checksum'][:12]}), not on {store.path} ({store.checksum[:12]}): use "
+            "the same data or another run_dir"
+        )
 
 
 def read_run_config(run_dir: str | Path) -> Config:

@@ -9,13 +9,13 @@ from typing import Any, get_args
 import ipywidgets as w
 
 from hacm.config import Config
-from hacm.viz.lab_figures import LabFigures
+from hacm.viz.lab_figures import UPPER, LabFigures
 
 FRAMES_PER_SECOND = 30
 SLIDERS = ("mask_ratio", "tau", "root_weight", "tangent_scale")
 MENUS = ("grouping", "score_tokens", "attention", "score_norm", "keep")
 COLUMNS = (
-    ("data", "encoder", "class", "sequence", "body"),
+    ("data", "encoder", "class", "sequence", "upper"),
     ("criterion", *MENUS[:-1]),
     (*SLIDERS, "keep"),
 )
@@ -43,8 +43,8 @@ class LabControls:
         def menu(name: str, options: Iterable[Any]) -> w.Dropdown:
             return w.Dropdown(description=name, options=list(options), **common)
 
-        def slider(kind: type[w.Widget], name: str, low: float, high: float, step: float) -> Any:
-            return kind(description=name, min=low, max=high, step=step, **common)
+        def slider(name: str, low: float, high: float, step: float) -> w.FloatSlider:
+            return w.FloatSlider(description=name, min=low, max=high, step=step, **common)
 
         speeds = [("1/4", 0.25), ("1/2", 0.5), ("1", 1.0), ("2", 2.0)]
         self.by_name: dict[str, Any] = {
@@ -54,11 +54,12 @@ class LabControls:
             "sequence": menu("sequence", []),
             "criterion": menu("criterion", criteria),
             **{name: menu(name, get_args(Config.model_fields[name].annotation)) for name in MENUS},
-            "mask_ratio": slider(w.FloatSlider, "mask ratio", 0.05, 0.99, 0.01),
-            "tau": slider(w.FloatLogSlider, "tau", -1.3, 1, 0.02),
-            "root_weight": slider(w.FloatSlider, "root weight", 0, 10, 0.01),
-            "tangent_scale": slider(w.FloatLogSlider, "tangent scale", -1.3, 1, 0.02),
-            "frame": slider(w.IntSlider, "frame", 0, 1, 1),
+            "mask_ratio": slider("mask ratio", 0.05, 0.99, 0.01),
+            "tau": slider("tau", 0.05, 5, 0.01),
+            "root_weight": slider("root weight", 0, 10, 0.01),
+            "tangent_scale": slider("tangent scale", 0.05, 5, 0.01),
+            "upper": menu("upper map", UPPER),
+            "frame": w.IntSlider(description="frame", min=0, max=1, **common),
             "speed": w.Dropdown(
                 **{"description": "speed", "options": speeds, "value": 0.5},
                 **{"layout": w.Layout(width="130px"), "style": {"description_width": "50px"}},
@@ -77,9 +78,9 @@ class LabControls:
         self._status = w.HTML()
         self._views = w.VBox()
         wrap = w.Layout(flex_flow="row wrap")
-        frame, speed = self.by_name["frame"], self.by_name["speed"]
+        frame, speed, body = (self.by_name[name] for name in ("frame", "speed", "body"))
         columns = [w.VBox([self.by_name[name] for name in column]) for column in COLUMNS]
-        player = (self.play, frame, speed, self.resample, self.copy)
+        player = (self.play, frame, speed, self.resample, self.copy, body)
         self.widget = w.VBox(
             [
                 *(w.HBox(columns, layout=wrap), w.HBox(player, layout=wrap)),
@@ -124,13 +125,9 @@ class LabControls:
     def show_figures(self, figures: LabFigures) -> None:
         """Put the views below the controls."""
 
-        def row(*pairs: tuple[w.DOMWidget, str]) -> w.HBox:
-            return w.HBox([w.Box([one], layout=w.Layout(width=width)) for one, width in pairs])
-
-        self._views.children = [
-            row((figures.scene, "42%"), (figures.maps, "58%")),
-            row((figures.disk, "42%"), (figures.histogram, "58%")),
-        ]
+        small = w.VBox([figures.disk, figures.histogram])
+        views = [figures.scene, figures.maps, small]
+        self._views.children = [w.HBox(views, layout=w.Layout(flex_flow="row wrap"))]
 
     def _on_speed(self, _: Any = None) -> None:
         self.play.interval = round(1000 / FRAMES_PER_SECOND / self["speed"])

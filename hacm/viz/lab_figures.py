@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,25 @@ from hacm.viz.skeleton3d import MovingSkeleton, joint_colors
 from hacm.viz.study import Study
 from hacm.viz.tokens import disk_projection
 
+HEIGHT = 450
+"""Pixels; together the views are 1070 wide: all are seen at once in a window of 1280 x 800."""
+UPPER = {"weight": "sampling weight / uniform", "score": "score, standardised in each group"}
 BINS = np.linspace(0, 1, 51)
+
+
+def restyle(figure: go.FigureWidget, values: Sequence[dict[str, Any]], first: int = 0) -> None:
+    """Give consecutive traces other values of the same properties, in one message.
+
+    A `batch_update` would leave out a value that happens to be the old one, and the browser would
+    then unset that property.
+    """
+    together = {name: [_sendable(one[name]) for one in values] for name in values[0]}
+    figure.plotly_restyle(together, list(range(first, first + len(values))))
+
+
+def _sendable(value: Any) -> Any:
+    """The message queue takes no strided arrays."""
+    return np.ascontiguousarray(value) if isinstance(value, np.ndarray) else value
 
 
 class LabFigures:
@@ -34,56 +53,61 @@ class LabFigures:
         self.names = [layout.joints[joint] for joint in study.joints]
         self._set(clip, study)
         self.scene = go.FigureWidget(self.skeleton.traces())
-        theme.style(self.scene, "", 430, legend=legend_above(), margin={"t": 40})
+        self._set_stage()
+        theme.style(self.scene, "", HEIGHT, width=380, legend=legend_above(), margin={"t": 60})
         self.maps = self._make_maps()
         self.disk = self._make_disk()
         self.histogram = self._make_histogram()
-        self.show(clip, study, 0, 0)
+        self.show(clip, study)
 
     @property
     def all(self) -> tuple[go.FigureWidget, ...]:
         """The four widgets."""
         return self.scene, self.maps, self.disk, self.histogram
 
-    def show(self, clip: Clip, study: Study, body: int, frame: int) -> None:
-        """Another clip, study or body."""
+    def show(
+        self, clip: Clip, study: Study, body: int = 0, frame: int = 0, upper: str = "weight"
+    ) -> None:
+        """Another clip, study or body; `upper` is the first map, a key of `UPPER`."""
         new_clip = clip is not self.clip
         self._set(clip, study)
         self.body = body
-        preference, hidden = study.preference[body], study.hidden[body]
-        with self.scene.batch_update():
-            if new_clip or not self.scene.layout.scene.aspectmode:
-                self.scene.update_layout(scene=self.skeleton.scene_layout())
-                self.scene.data[len(self.skeleton.frame(0))].update(self.skeleton.floor())
-        with self.maps.batch_update():
-            weights, masked = self.maps.data
-            weights.update(z=preference.T.astype(np.float32), **color_range(preference))
-            masked.z = hidden.T.astype(np.float32)
+        hidden = study.hidden[body]
+        shown = (study.preference if upper == "weight" else study.standard_score)[body]
+        if new_clip:
+            self._set_stage()
+        values = {"z": shown.T.astype(np.float32), **color_range(shown)}
+        self.maps.layout.annotations[0].text = UPPER[upper]
+        restyle(self.maps, [values, {"z": hidden.T.astype(np.float32), "zmin": 0, "zmax": 1}])
         share = np.histogram(study.frequency[body].numpy(), BINS)[0] / hidden.size
         uniform = sum(study.mask.kept) / hidden.size
-        with self.histogram.batch_update():
-            self.histogram.data[0].y = 100 * share
-            self.histogram.data[1].update(x=[uniform, uniform], y=[0, 100 * float(share.max())])
+        line = {"x": [uniform, uniform], "y": [0, 100 * float(share.max())]}
+        restyle(self.histogram, [{"x": (BINS[1:] + BINS[:-1]) / 2, "y": 100 * share}, line])
         self.move(frame)
 
     def move(self, frame: int) -> None:
         """Another frame of the same clip."""
         self.frame = frame
-        with self.scene.batch_update():
-            moving = self.skeleton.frame(frame)
-            for trace, points in zip(self.scene.data, moving, strict=False):
-                trace.update(points)
+        restyle(self.scene, self.skeleton.frame(frame))
         self.maps.layout.shapes = cursors(frame, ("", "2"))
         patch = frame * len(self.hidden[0]) // self.skeleton.T
         points, root = self.points[self.body][patch], self.root[self.body]
-        with self.disk.batch_update():
-            x, y = points.T.astype(np.float32)
-            open_ = self.hidden[self.body, patch] > 0
-            self.disk.data[1].update(
-                x=x, y=y, marker={"symbol": np.where(open_, "circle-open", "circle")}
-            )
-            if root is not None:
-                self.disk.data[2].update(x=root[patch, :1], y=root[patch, 1:])
+        places = [points] if root is None else [points, root[patch, None]]
+        restyle(
+            self.disk,
+            [dict(zip("xy", place.T.astype(np.float32), strict=True)) for place in places],
+            first=1,
+        )
+        masked = self.hidden[self.body, patch] > 0
+        symbols = np.where(masked, "circle-open", "circle").tolist()
+        restyle(self.disk, [{"marker.symbol": symbols}], first=1)
+
+    def _set_stage(self) -> None:
+        """Axes and floor of another clip."""
+        self.scene.update_layout(scene=self.skeleton.scene_layout())
+        floor = self.skeleton.floor()
+        number = len(self.skeleton.frame(0))
+        restyle(self.scene, [{"x": floor.x, "y": floor.y, "z": floor.z}], first=number)
 
     def _set(self, clip: Clip, study: Study) -> None:
         self.clip, self.study, self.hidden = clip, study, study.hidden
@@ -106,11 +130,11 @@ class LabFigures:
         figure = go.FigureWidget(
             make_subplots(
                 **{"rows": 2, "cols": 1, "shared_xaxes": True, "vertical_spacing": 0.1},
-                subplot_titles=("sampling weight / uniform", "mask: bright is visible"),
+                subplot_titles=(UPPER["weight"], "mask: bright is visible"),
             )
         )
         P = len(self.hidden[0])
-        for row, label in ((1, "weight"), (2, "mask")):
+        for row, label in ((1, "value"), (2, "mask")):
             heat = map_trace(
                 np.zeros((P, len(self.names))),
                 self.names,
@@ -119,9 +143,9 @@ class LabFigures:
             )
             heat.update(colorbar={"len": 0.45, "y": 0.775, "title": {"text": ""}})
             figure.add_trace(heat, row=row, col=1)
-        theme.style(figure, "", 430, margin={"t": 30})
+        theme.style(figure, "", HEIGHT, width=430, margin={"t": 30})
         figure.update_yaxes(**joint_axis(self.names))
-        figure.update_yaxes(tickfont={"size": 8})
+        figure.update_yaxes(tickfont={"size": 9})
         figure.update_xaxes(showgrid=False)
         return figure
 
@@ -143,7 +167,7 @@ class LabFigures:
         square = {"range": [-1.05, 1.05], "visible": False}
         figure.update_xaxes(**square)
         figure.update_yaxes(**square, scaleanchor="x")
-        return theme.style(figure, "tokens of this frame in the ball", 330)
+        return theme.style(figure, "this frame in the ball", round(0.55 * HEIGHT), width=260)
 
     def _make_histogram(self) -> go.FigureWidget:
         figure = go.FigureWidget(
@@ -155,12 +179,19 @@ class LabFigures:
                     "<extra></extra>",
                 ),
                 go.Scatter(
-                    **{"x": [0, 0], "y": [0, 1], "mode": "lines", "name": "uniform"},
+                    **{"x": [0, 0], "y": [0, 1], "mode": "lines", "showlegend": False},
                     **{"line": {"color": theme.CURSOR, "dash": "dot"}, "hoverinfo": "skip"},
                 ),
             ]
         )
-        theme.style(figure, "how often tokens stay visible", 330, bargap=0)
+        theme.style(
+            figure,
+            "how often visible (⋯ random)",
+            round(0.45 * HEIGHT),
+            width=260,
+            bargap=0,
+            margin={"r": 24},
+        )
         figure.update_xaxes(range=[0, 1], tickformat=".0%")
-        figure.update_yaxes(title="% of tokens", rangemode="tozero")
-        return figure.update_layout(legend={"x": 0.98, "xanchor": "right", "y": 0.98})
+        figure.update_yaxes(title="% of tokens", rangemode="tozero", title_font={"size": 12})
+        return figure

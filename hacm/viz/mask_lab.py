@@ -45,7 +45,7 @@ class MaskLab:
 
     Attributes:
         figures: the views.
-        study: what they show.
+        study, shown: what they show: a mask and its clip.
         message: why the views do not show what the controls say; empty if they do.
 
     Raises:
@@ -114,15 +114,20 @@ class MaskLab:
         except HacmError as error:
             self._complain(error)
             return
-        self.study = result
-        self.message = ""
+        self.study, self.shown, self.message = result, self.clip, ""
         with self._quietly():
             self.controls.set_bodies(len(self.clip.x))
         if self.figures is None:
             self.figures = LabFigures(self.store.layout, self.clip, result)
             self.controls.show_figures(self.figures)
-        self.figures.show(self.clip, result, self.controls["body"], self.controls["frame"])
+        self._redraw()
         self.controls.say(self._summary(result))
+
+    def _redraw(self) -> None:
+        """The views as body, frame and upper map are chosen."""
+        if self.figures is not None:
+            chosen = (self.controls[name] for name in ("body", "frame", "upper"))
+            self.figures.show(self.shown, self.study, *chosen)
 
     def _open(self, data: str, run_dir: str, sequence: int = 0) -> None:
         """Another data set or encoder; nothing changes if it cannot be opened."""
@@ -204,7 +209,7 @@ class MaskLab:
         on(("class",), self._on_class)
         on(("sequence",), self._on_sequence)
         on(("frame",), self._on_frame)
-        on(("body",), self._on_body)
+        on(("body", "upper"), self._redraw)
         self.controls.resample.on_click(self._on_resample)
         self.controls.copy.on_click(lambda _: self.controls.show_yaml(self.settings()))
 
@@ -225,10 +230,6 @@ class MaskLab:
     def _on_frame(self) -> None:
         if self.figures is not None:
             self.figures.move(self.controls["frame"])
-
-    def _on_body(self) -> None:
-        if self.figures is not None:
-            self.figures.show(self.clip, self.study, self.controls["body"], self.controls["frame"])
 
     def _on_resample(self, _: Any) -> None:
         self.draw += 1

@@ -95,8 +95,8 @@ class Study:
     joints: tuple[int, ...]
 
     def grid(self, tokens: Float[Tensor, "B L"]) -> Float[np.ndarray, "B P J"]:
-        """One value a token as (patch, joint) maps, for pictures."""
-        return tokens_to_grid(tokens, len(self.joints)).numpy()
+        """One value a token as (patch, joint) maps, for pictures; a copy."""
+        return tokens_to_grid(tokens, len(self.joints)).numpy().copy()
 
     @property
     def hidden(self) -> Float[np.ndarray, "B P J"]:
@@ -113,6 +113,17 @@ class Study:
         """Sampling weight over uniform, within each group: 1 is no preference."""
         tokens = torch.bincount(self.mask.group) * len(self.joints)
         return self.grid(self.mask.weight) * tokens[self.mask.group][None, :, None].numpy()
+
+    @property
+    def standard_score(self) -> Float[np.ndarray, "B P J"]:
+        """Scores with mean 0 and deviation 1 in each body's group; 0 where all are alike."""
+        score, group = self.score, self.mask.group.numpy()
+        for number in np.unique(group):
+            part = score[:, group == number]
+            centred = part - part.mean((1, 2), keepdims=True)
+            spread = centred.std((1, 2), keepdims=True)
+            score[:, group == number] = np.where(spread > 0, centred / np.maximum(spread, 1e-12), 0)
+        return score
 
     @property
     def group(self) -> Int[np.ndarray, "P J"]:

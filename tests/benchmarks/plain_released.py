@@ -152,7 +152,8 @@ class PlainPretrainer(nn.Module):
             even, odd, both = visible[:, : groups[0]], visible[:, groups[0] :], visible
             z_e, z_o, z = even.mean(1), odd.mean(1), both.mean(1)
             contrast = sum(
-                F.mse_loss((a @ b.T).softmax(1), torch.eye(B)) for a, b in ((z_e, z), (z_o, z), (z_o, z_e))
+                F.mse_loss((a @ b.T).softmax(1), torch.eye(B))
+                for a, b in ((z_e, z), (z_o, z), (z_o, z_e))
             )
             loss = 0.5 * contrast + 0.5 * loss
         return loss, mask
@@ -254,7 +255,9 @@ class PlainLoader(torch.utils.data.Dataset):
         lines = torch.from_numpy(x).permute(0, 2, 3, 1).reshape(1, B * V * C, t)
         lines = F.interpolate(lines, size=self.frames, mode="linear", align_corners=False)
         x = lines.reshape(B, V, C, self.frames).permute(0, 3, 1, 2).numpy()
-        (ca, cb, cg), (sa, sb, sg) = (f(angles) for angles in [self.rng.uniform(-0.3, 0.3, 3)] for f in (np.cos, np.sin))
+        (ca, cb, cg), (sa, sb, sg) = (
+            f(angles) for angles in [self.rng.uniform(-0.3, 0.3, 3)] for f in (np.cos, np.sin)
+        )
         rx = np.array([[1, 0, 0], [0, ca, sa], [0, -sa, ca]])
         ry = np.array([[cb, 0, -sb], [0, 1, 0], [sb, 0, cb]])
         rz = np.array([[cg, sg, 0], [-sg, cg, 0], [0, 0, 1]])

@@ -4,6 +4,7 @@
     python tests/data/fuzz_readers.py ntu -max_total_time=600
     python tests/data/fuzz_readers.py pkummd | pyskl [libFuzzer's options]
 
+The instrumented code (not the plain one) leaks memory: rather run several short rounds.
 What `ntu` accepts must also be what the plain reference reads. Inputs start from small valid files.
 """
 
@@ -50,6 +51,7 @@ def ntu(data: bytes) -> None:
     assert actors.shape[1] == len(plain_denoise(bodies, frames)) or not actors.any()
 
 
+UNUSED = b" 250.1 200.2 960.3 540.4 0.1 0.2 0.3 0.9 2"
 ODD = b"\x0b\x0c\x1c\x1d\x1e"  # line ends for Python's str, not for the format
 
 
@@ -75,10 +77,11 @@ def seeds(target: str) -> list[bytes]:
     """Small valid files."""
     rng = np.random.default_rng(0)
     if target == "ntu":
-        rows = person(rng, 30)
+        rows = person(rng, 24).round(1)
         two = [[("7", rows[0])], [], [("7", rows[1]), ("9", rows[2])]]
-        switch = [[(str(f // 13), rows[f])] for f in range(26)]
-        return [skeleton_text(two), skeleton_text(two, "\r\n", last=False), skeleton_text(switch)]
+        switch = [[(str(f // 12), rows[f])] for f in range(24)]
+        texts = [skeleton_text(two), skeleton_text(two, "\r\n", last=False), skeleton_text(switch)]
+        return [text.replace(UNUSED, b" 0 0 0 0 0 0 0 0 2") for text in texts]
     if target == "pkummd":
         video = rng.normal(size=(3, 150)).round(3)
         text = "\n".join(" ".join(map(str, row)) for row in video)
@@ -96,6 +99,6 @@ if __name__ == "__main__":
     for i, seed in enumerate(seeds(name)):
         (corpus / str(i)).write_bytes(seed)
     atheris.Setup(
-        [sys.argv[0], str(corpus), "-max_len=80000", "-rss_limit_mb=3000", *options], targets[name]
+        [sys.argv[0], str(corpus), "-max_len=20000", "-rss_limit_mb=3000", *options], targets[name]
     )
     atheris.Fuzz()

@@ -136,9 +136,12 @@ def test_a_store_is_not_replaced_unless_told(tmp_path):
 def test_nothing_usable_is_an_error_that_says_why(tmp_path):
     only_bad = Source(**{**vars(source()), "items": [6, 13], "count": 2})
     with pytest.raises(
-        HacmError, match=r"no sequence is usable; the first: item 6, line 3: broken"
+        HacmError, match=r"no usable sequence in 2 items; .*: item 6, line 3: broken"
     ):
         prepare(only_bad, tmp_path / "s")
+    nothing = Source(**{**vars(source()), "read": lambda i: Result()})
+    with pytest.raises(HacmError, match=r"no usable sequence in 100 items$"):
+        prepare(nothing, tmp_path / "s")
     assert list(tmp_path.iterdir()) == []
 
 

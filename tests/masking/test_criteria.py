@@ -62,7 +62,9 @@ def test_tokens_and_root_are_mapped_with_one_factor(c: float, norm: str, scale) 
 
 def test_the_euclidean_root_is_the_mean() -> None:
     x = clips()
-    inputs = build_inputs(x, STICK, options(space="euclidean", tangent_norm="none", score_tokens="position"))
+    inputs = build_inputs(
+        x, STICK, options(space="euclidean", tangent_norm="none", score_tokens="position")
+    )
     trunk = x.unflatten(1, (P, r))[:, :, :, TRUNK].transpose(2, 3).flatten(3)
     torch.testing.assert_close(inputs.root, 0.7 * trunk.mean(2))
     torch.testing.assert_close(inputs.tokens, 0.7 * inputs.position)

@@ -79,7 +79,7 @@ def test_sentences(run_dir, store, tmp_path):
         splits={"xsub": {"column": "subject", "train": [1]}},
         subject=[1, 1, 2, 2],
     )
-    with pytest.raises(HacmError, match="'kinect_v2' .25 joints.*'kinect_v1' .20 joints"):
+    with pytest.raises(HacmError, match=r"'kinect_v2' \(25 joints.*'kinect_v1' \(20 joints"):
         quick(run_dir, other)
 
 
