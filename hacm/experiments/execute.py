@@ -79,8 +79,9 @@ class Execution:
                     self._save()
                     live.update(self.table())
         finally:
+            pool.shutdown(wait=False, cancel_futures=True)
             self._stop()
-            pool.shutdown(cancel_futures=True)
+            pool.shutdown()
             self._save()
             console.print(self.table())
         return self.status

@@ -46,13 +46,14 @@ def copy_notebook(store: str | Path, folder: str | Path = FOLDER) -> Path:
     Raises:
         HacmError: there is no store at that path.
     """
+    from papermill.iorw import load_notebook_node
     from papermill.parameterize import parameterize_notebook
 
     path = SequenceStore(store).path.resolve()
     target = Path(folder) / f"mask_lab_{path.name}.ipynb"
     if target.exists():
         return target
-    notebook = nbformat.read(notebooks_folder() / NOTEBOOK, as_version=4)
+    notebook = load_notebook_node(str(notebooks_folder() / NOTEBOOK))
     for cell in notebook.cells:  # the pictures are those of another data set
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
