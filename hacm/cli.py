@@ -85,6 +85,27 @@ def sweep(
         raise typer.Exit(1)
 
 
+@app.command()
+def report(
+    runs: Annotated[Path, typer.Argument(help="A directory of runs, or a CSV file of results.")],
+    out: Annotated[Path, typer.Argument(help="The HTML file to write.")],
+    csv: Annotated[Path | None, typer.Option(help="Also write results and curves as CSV.")] = None,
+    reference: Annotated[str, typer.Option(help="The variant others are compared with.")] = "",
+) -> None:
+    """Write tables, intervals and curves of many runs to one page."""
+    from hacm.experiments.collect import load_tables, write_tables
+    from hacm.experiments.report import remarks
+    from hacm.viz.results_page import write_page
+
+    results, curves = load_tables(runs)
+    write_page(results, curves, out, reference)
+    if csv is not None:
+        write_tables(results, curves, csv)
+    for sentence in remarks(results):
+        typer.echo(f"note: {sentence}")
+    typer.echo(f"{len(results)} results in {out}")
+
+
 def main() -> None:
     """Entry point of the `hacm` command."""
     try:

@@ -18,7 +18,7 @@ import yaml
 
 from hacm.errors import HacmError
 from hacm.experiments.sweep import PRETRAINING, Trial
-from hacm.training.run import RESULT, read_json, read_metrics, write_text
+from hacm.training.run import RESULT, read_json, read_metrics, write_json
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -189,7 +189,7 @@ class Execution:
         ]
         folder = self.trials[0].run_dir.parents[2]
         folder.mkdir(parents=True, exist_ok=True)
-        write_text(folder / TRIALS, json.dumps(rows, indent=1) + "\n")
+        write_json(folder / TRIALS, {"trials": rows})
 
 
 def accuracy(trial: Trial) -> float | None:

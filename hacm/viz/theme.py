@@ -7,6 +7,7 @@ dark JupyterLab.
 from __future__ import annotations
 
 import io
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -116,40 +117,48 @@ def save_figure(figure: go.Figure, path: str | Path, frames_per_second: float = 
     if kind == ".html":
         content = figure.to_html(include_plotlyjs=True, auto_play=False).encode()
     elif kind == ".png":
-        content = _png(figure)
+        content = _pictures([figure])[0]
     else:
-        content = _gif(figure, frames_per_second)
+        content = _film(figure, frames_per_second)
     aside = path.with_name(f".{path.name}.partial")
     aside.write_bytes(content)
     aside.rename(path)
     return path
 
 
-def _png(figure: go.Figure) -> bytes:
-    still = go.Figure(figure.data, figure.layout)
-    still.update_layout(sliders=[], updatemenus=[], paper_bgcolor="white")
-    try:
-        return still.to_image("png", width=figure.layout.width or 960, scale=1.5)
-    except Exception as error:  # kaleido raises many kinds, all for the same reasons
-        raise HacmError(
-            "a .png needs the kaleido package and Chrome or Chromium (pip install kaleido; "
-            f"BROWSER_PATH names another browser); .html works without. ({error})"
-        ) from error
+def _pictures(figures: Sequence[go.Figure]) -> list[bytes]:
+    """PNG files of figures without their controls, all from one start of the browser."""
+    stills = [go.Figure(figure.data, figure.layout) for figure in figures]
+    for still in stills:
+        still.update_layout(sliders=[], updatemenus=[], paper_bgcolor="white")
+    with tempfile.TemporaryDirectory() as folder:
+        files = [Path(folder) / f"{number}.png" for number in range(len(stills))]
+        width = figures[0].layout.width or 960
+        try:
+            pio.write_images(stills, files, format="png", width=width, scale=1.5)
+            return [file.read_bytes() for file in files]
+        except Exception as error:  # kaleido raises many kinds, all for the same reasons
+            raise HacmError(
+                "a .png or .gif needs the kaleido package and Chrome or Chromium (pip install "
+                "kaleido; the variable BROWSER_PATH names another browser); .html works without. "
+                f"({error})"
+            ) from error
 
 
-def _gif(figure: go.Figure, frames_per_second: float) -> bytes:
+def _film(figure: go.Figure, frames_per_second: float) -> bytes:
     try:
         from PIL import Image
     except ImportError as error:
         raise HacmError("a .gif needs the Pillow package: pip install pillow") from error
-    pictures = []
+    moments = []
     for frame in figure.frames:
         moment = go.Figure(figure.data, figure.layout)
         for number, trace in zip(frame.traces, frame.data, strict=True):
             moment.data[number].update(trace)
         if frame.layout:
             moment.update_layout(frame.layout)
-        pictures.append(Image.open(io.BytesIO(_png(moment))).convert("P"))
+        moments.append(moment)
+    pictures = [Image.open(io.BytesIO(png)).convert("P") for png in _pictures(moments)]
     content = io.BytesIO()
     pictures[0].save(
         content,

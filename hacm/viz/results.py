@@ -1,0 +1,152 @@
+"""Pictures of many runs: every seed's score, paired differences, training curves, masks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from hacm.errors import HacmError
+from hacm.viz import theme
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+
+def seed_points(results: DataFrame, protocol: str) -> go.Figure:
+    """Every seed's accuracy, filled after and hollow before pretraining; a line at each mean.
+
+    Args:
+        results: from `hacm.experiments.collect`.
+        protocol: whose accuracies.
+
+    Raises:
+        HacmError: the protocol has no results.
+    """
+    rows = results[results["protocol"] == protocol]
+    figure = _stacked(rows, "per cent")
+    for row, group in _panels(rows):
+        for variant, runs in group.groupby("variant", sort=False):
+            points = {"mode": "markers", "showlegend": False, "row": row, "col": 1}
+            color = _color(results, str(variant))
+            names = [str(variant)] * len(runs)
+            hover = [f"{variant}, seed {seed:g}" for seed in runs["seed"]]
+            for column, symbol in (("untrained", "circle-open"), ("accuracy", "circle")):
+                figure.add_scatter(
+                    x=names,
+                    y=100 * runs[column],
+                    text=[f"{name}, {column}" for name in hover],
+                    marker={"color": color, "symbol": symbol, "size": 9, "opacity": 0.8},
+                    hovertemplate="%{text}: %{y:.1f} %<extra></extra>",
+                    **points,
+                )
+            figure.add_scatter(
+                x=names[:1],
+                y=[100 * runs["accuracy"].mean()],
+                marker={"color": color, "symbol": "line-ew-open", "size": 28, "line_width": 2},
+                hovertemplate=f"{variant}, mean: %{{y:.1f}} %<extra></extra>",
+                **points,
+            )
+    return _styled(figure, rows, f"{protocol}: every seed (hollow: untrained encoder)")
+
+
+def difference_intervals(differences: DataFrame, title: str = "Paired differences") -> go.Figure:
+    """Mean differences with their 95 % intervals; hollow where a single seed gives none.
+
+    Args:
+        differences: from `hacm.experiments.report.paired_differences`.
+        title: above the figure.
+    """
+    figure = go.Figure()
+    names = [
+        " / ".join(part for part in (row.sweep, row.data, f"{row.reference} − {row.other}") if part)
+        for row in differences.itertuples()
+    ]
+    single = differences["n"] < 2
+    figure.add_scatter(
+        x=differences["mean"],
+        y=names,
+        error_x={
+            "type": "data",
+            "array": (differences["high"] - differences["mean"]).fillna(0),
+            "color": theme.LEFT,
+        },
+        mode="markers",
+        marker={
+            "size": 10,
+            "color": theme.LEFT,
+            "symbol": ["circle-open" if alone else "circle" for alone in single],
+        },
+        text=[
+            f"n = {n}: {words}"
+            for n, words in zip(differences["n"], differences["reading"], strict=True)
+        ],
+        hovertemplate="%{y}: %{x:.1f} points<br>%{text}<extra></extra>",
+    )
+    figure.add_vline(0, line={"color": theme.TEXT, "dash": "dot"})
+    figure.update_xaxes(title="points, 95 % interval")
+    figure.update_yaxes(autorange="reversed")
+    return theme.style(figure, title, 120 + 34 * len(names))
+
+
+def loss_by_variant(curves: DataFrame) -> go.Figure:
+    """Training loss, the mean over seeds; comparable only between variants with one target."""
+    return _lines(curves, {"loss": "solid"}, "loss", "Training (mean over seeds)")
+
+
+def mask_by_variant(curves: DataFrame) -> go.Figure:
+    """How far the criteria steer: entropy of the sampling weights over uniform; 1 is random."""
+    groups = {"entropy_temporal": "solid", "entropy_spatial": "dot"}
+    return _lines(
+        curves, groups, "entropy / uniform", "Masks (solid: temporal group, dotted: spatial group)"
+    )
+
+
+def _lines(curves: DataFrame, columns: dict[str, str], axis: str, title: str) -> go.Figure:
+    figure, told = _stacked(curves, axis), set()
+    for row, panel in _panels(curves):
+        for variant, runs in panel.groupby("variant", sort=False):
+            for column, dash in columns.items():
+                mean = runs.dropna(subset=[column]).groupby("epoch")[column].mean()
+                if mean.empty:
+                    continue
+                figure.add_scatter(
+                    x=mean.index,
+                    y=mean,
+                    **{"name": str(variant), "legendgroup": str(variant)},
+                    showlegend=variant not in told,
+                    mode="lines" if len(mean) > 1 else "markers",
+                    line={"dash": dash, "color": _color(curves, str(variant))},
+                    **{"row": row, "col": 1},
+                )
+                told.add(variant)
+    figure.update_xaxes(title="epoch", row=len(list(_panels(curves))))
+    return _styled(figure, curves, title).update_layout(showlegend=True)
+
+
+def _panels(rows: DataFrame) -> Iterator[tuple[int, DataFrame]]:
+    """One panel a sweep and data set."""
+    for row, (_, group) in enumerate(rows.groupby(["sweep", "data"], sort=False), start=1):
+        yield row, group
+
+
+def _stacked(rows: DataFrame, axis: str) -> go.Figure:
+    keys = [key for key, _ in rows.groupby(["sweep", "data"], sort=False)]
+    if not keys:
+        raise HacmError("there is nothing to draw: no run has such results")
+    titles = [" / ".join(str(part) for part in key if part) for key in keys]
+    figure = make_subplots(len(keys), 1, subplot_titles=titles, vertical_spacing=0.35 / len(keys))
+    return figure.update_yaxes(title=axis)
+
+
+def _styled(figure: go.Figure, rows: DataFrame, title: str) -> go.Figure:
+    panels = len(list(_panels(rows)))
+    theme.style(figure, title, 120 + 260 * panels)
+    return figure.update_layout(margin={"t": 80})
+
+
+def _color(rows: DataFrame, variant: str) -> str:
+    """The same colour for a variant in every panel."""
+    return theme.QUALITATIVE[list(rows["variant"].unique()).index(variant) % len(theme.QUALITATIVE)]
