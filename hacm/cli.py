@@ -47,6 +47,17 @@ def show(
 
 
 @app.command()
+def lab(
+    store: Annotated[Path, typer.Argument(help="A store's directory.")],
+    browser: Annotated[bool, typer.Option(help="Open a browser window.")] = True,
+) -> None:
+    """Open JupyterLab at the Mask Lab, on this machine only."""
+    from hacm.viz.lab_server import open_lab
+
+    raise typer.Exit(open_lab(store, browser=browser))
+
+
+@app.command()
 def ensemble(
     run_dirs: Annotated[list[Path], typer.Argument(help="Runs evaluated on the same data.")],
     protocol: Annotated[str, typer.Option(help="Whose scores are added.")] = "linear",

@@ -138,7 +138,8 @@ class TrainOptions(_Options):
     betas: tuple[float, float] = (0.9, 0.95)
     precision: Literal["float32", "bfloat16"] = "float32"
     compile: bool = False
-    """torch.compile the encoder's and decoder's blocks."""
+    """torch.compile the transformer blocks in pretraining: worth trying on a GPU; on a CPU it gains
+    nothing and takes minutes to start."""
     checkpoint_every: int = Field(10, ge=1)
     """Epochs between checkpoints."""
     seed: int = Field(0, ge=0)

@@ -6,8 +6,9 @@ All accuracies here are in per cent. Tables are data frames for people: notebook
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 PUBLISHED = Path(__file__).with_name("published.csv")
-GROUP = ["sweep", "data", "evaluated_on", "split"]
-"""Runs that can be compared: of one sweep, pretrained and evaluated on the same data."""
+GROUP = ["sweep", "data", "split"]
+"""Runs that can be compared: of one sweep, on the same data (`A → B`: pretrained on A)."""
 
 
 def protocols(results: DataFrame) -> list[str]:
@@ -131,14 +132,12 @@ def comparison(results: DataFrame, protocol: str) -> tuple[DataFrame, list[str]]
         spread = f" ± {row.sd:.1f}" if row.n > 1 else ""
         seeds = f"{row.n} seeds" if row.n > 1 else "1 seed"
         source = f"these runs{f', sweep {row.sweep}' if row.sweep else ''}"
-        source += f", code {', '.join(map(str, commits[row.sweep]))}"
+        source += f", code {', '.join(commits[row.sweep])}"
         method = f"{row.variant}, {row.sweep}" if row.sweep else row.variant
-        moved = row.data if protocol == "transfer" else ""
-        name = row.evaluated_on if protocol == "transfer" else row.data
-        add(method, _column(name, row.split, moved), f"{row.mean:.1f}{spread} ({seeds})", source)
+        add(method, f"{row.data} {row.split}", f"{row.mean:.1f}{spread} ({seeds})", source)
     for row in published.itertuples():
-        column = _column(row.data, row.split, row.pretrained)
-        add(f"{row.method}, published", column, f"{row.accuracy:.1f}", row.source)
+        data = f"{row.pretrained} → {row.data}" if row.pretrained else row.data
+        add(f"{row.method}, published", f"{data} {row.split}", f"{row.accuracy:.1f}", row.source)
     table = pandas.DataFrame.from_dict(cells, orient="index").fillna("")
     return table.rename_axis("method").reset_index(), sources
 
@@ -151,27 +150,37 @@ def remarks(results: DataFrame) -> list[str]:
     for row in results[results["note"] == "not evaluated"].itertuples():
         said.append(f"{_run_name(row)} was not evaluated")
     for protocol in protocols(results):
-        rows = results[results["protocol"] == protocol]
-        for key, group in rows.groupby([*GROUP, "variant"], sort=False):
+        rows = _of_protocol(results, protocol)
+        for key, group in rows.groupby(["sweep", "data", "variant"], sort=False):
             if len(group) == 1:
                 seed = int(group["seed"].iloc[0])
-                where = " / ".join(dict.fromkeys(str(part) for part in (*key[:2], key[-1]) if part))
-                said.append(f"{where}, {protocol}: one seed only ({seed}), so no spread is known")
+                said.append(
+                    f"{_joined(key)}, {protocol}: one seed only ({seed}), so no spread is known"
+                )
         for key, group in rows.groupby(GROUP, sort=False):
-            where = " / ".join(part for part in key[:2] if part)
+            said += _differing(group, f"{_joined(key[:2])}, {protocol}", settings="settings")
             for side in ("trained", "tested"):
                 for names in sorted(set(group[f"never_{side}"]) - {""}):
-                    said.append(f"{where}, split {key[-1]}: classes never {side}: {names}")
-            for column, what in (
-                ("settings", "evaluation settings"),
-                ("checksum", "data"),
-                ("commit", "versions of the code"),
-                ("hardware", "machines"),
-            ):
-                kinds = sorted(set(group[column]) - {""})
-                if len(kinds) > 1:
-                    said.append(f"{where}, {protocol}: different {what}: {'; '.join(kinds)}")
+                    said.append(f"{_joined(key[:2])}, split {key[2]}: never {side}: {names}")
+    for key, group in results.groupby(["sweep", "data"], sort=False):
+        said += _differing(
+            group,
+            _joined(key),
+            checksum="data",
+            commit="versions of the code",
+            hardware="machines",
+        )
     return list(dict.fromkeys(said))
+
+
+def _differing(group: DataFrame, where: str, **columns: str) -> list[str]:
+    """A sentence a column that is not the same for all."""
+    kinds = {what: sorted(set(group[column]) - {""}) for column, what in columns.items()}
+    return [f"{where}: different {what}: {'; '.join(k)}" for what, k in kinds.items() if len(k) > 1]
+
+
+def _joined(parts: Iterable[object]) -> str:
+    return " / ".join(str(part) for part in parts if part)
 
 
 def _of_protocol(results: DataFrame, protocol: str) -> DataFrame:
@@ -179,6 +188,8 @@ def _of_protocol(results: DataFrame, protocol: str) -> DataFrame:
     rows = results[results["protocol"] == protocol].copy()
     for column in ("accuracy", "untrained", "chance"):
         rows[column] = 100 * rows[column].astype(float)
+    if protocol == "transfer":
+        rows["data"] = rows["data"] + " → " + rows["evaluated_on"]
     return rows
 
 
@@ -190,10 +201,5 @@ def _reading(low: float, high: float, n: int) -> str:
     return "worse" if high < 0 else "not told apart"
 
 
-def _column(data: str, split: str, pretrained: str) -> str:
-    return f"{data} {split}" + (f", from {pretrained}" if pretrained else "")
-
-
-def _run_name(row) -> str:
-    parts = (row.sweep, row.data, row.variant, f"seed {row.seed}")
-    return " / ".join(str(part) for part in parts if part)
+def _run_name(row: Any) -> str:
+    return _joined((row.sweep, row.data, row.variant, f"seed {int(row.seed)}"))

@@ -20,7 +20,7 @@ from hacm.masking import hyperbolic
 from hacm.masking.attention import attention_score
 from hacm.masking.baselines import constant_score, motion_score
 from hacm.masking.hierarchy import hierarchy_score
-from hacm.masking.tokens import patchify
+from hacm.masking.tokens import patchify, take_joints
 from hacm.skeleton import SkeletonLayout
 
 
@@ -134,13 +134,12 @@ def build_inputs(
         scale: a learned tangent scale.
     """
     r = options.patch_frames
-    joints = list(layout.kept) if options.prune else list(range(layout.V))
+    joints = layout.kept if options.prune else range(layout.V)
     moved = motion(x)
-    position, steps = patchify(x[:, :, joints], r), patchify(moved[:, :, joints], r)
+    position, steps = patchify(take_joints(x, joints), r), patchify(take_joints(moved, joints), r)
     if tokens is None:
-        seen = moved if options.score_tokens == "motion" else x
-        tokens = patchify(seen[:, :, joints], r)
-        trunk = patchify(seen[:, :, list(layout.trunk)], r) if layout.trunk else None
+        tokens, seen = (steps, moved) if options.score_tokens == "motion" else (position, x)
+        trunk = patchify(take_joints(seen, layout.trunk), r) if layout.trunk else None
     factor = tangent_factor(tokens, options, scale)
     root = None
     if trunk is not None:

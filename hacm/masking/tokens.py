@@ -6,8 +6,24 @@ patch p of joint j, in scores, masks, position embeddings, decoder and targets a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
+
+
+def take_joints(x: Float[Tensor, "B T V C"], joints: Sequence[int]) -> Float[Tensor, "B T J C"]:
+    """The given joints, in ascending order.
+
+    Cut out as slices: a list as index would be sent to the device at every step, and the host would
+    wait for that.
+    """
+    chosen = set(joints)
+    starts = sorted(v for v in chosen if v - 1 not in chosen)
+    ends = sorted(v + 1 for v in chosen if v + 1 not in chosen)
+    runs = [x[:, :, start:end] for start, end in zip(starts, ends, strict=True)]
+    return torch.cat(runs, dim=2) if runs else x[:, :, :0]
 
 
 def patchify(x: Float[Tensor, "B T J C"], patch_frames: int) -> Float[Tensor, "B P J r*C"]:

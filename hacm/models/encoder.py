@@ -13,7 +13,7 @@ from hacm.config import ModelOptions
 from hacm.data.sequences import motion
 from hacm.errors import HacmError
 from hacm.masking.criteria import MaskInputs, build_inputs, tangent_factor, to_space
-from hacm.masking.tokens import grid_to_tokens, patchify
+from hacm.masking.tokens import grid_to_tokens, patchify, take_joints
 from hacm.models.blocks import Block, init_linear
 from hacm.skeleton import SkeletonLayout
 
@@ -89,7 +89,7 @@ class Encoder(nn.Module):
                 f"the encoder expects (B, T, V, 3) with (T, V, 3) = {expected} for layout "
                 f"{self.layout.name!r}, got {tuple(x.shape)}"
             )
-        pooled = self.patch_embed(patchify(x[:, :, self.joints], self.options.patch_frames))
+        pooled = self.patch_embed(patchify(take_joints(x, self.joints), self.options.patch_frames))
         return pooled + self.joint_embed + self.time_embed
 
     def encode(self, tokens: Float[Tensor, "B K D"]) -> Float[Tensor, "B K D"]:
@@ -126,15 +126,15 @@ class Encoder(nn.Module):
         """
         options, r = self.options, self.options.patch_frames
         tangent = self.embed(x) if tangent is None else tangent.detach()
-        trunk_joints = list(self.layout.trunk)
+        trunk_joints = self.layout.trunk
         if options.score_tokens == "motion":
             # Without bias and position embedding: a joint at rest is at the origin.
             steps, weight = motion(x), self.patch_embed.weight
-            tokens = F.linear(patchify(steps[:, :, self.joints], r), weight)
-            trunk = F.linear(patchify(steps[:, :, trunk_joints], r), weight)
+            tokens = F.linear(patchify(take_joints(steps, self.joints), r), weight)
+            trunk = F.linear(patchify(take_joints(steps, trunk_joints), r), weight)
         else:
             tokens = tangent
-            trunk = self.patch_embed(patchify(x[:, :, trunk_joints], r))
+            trunk = self.patch_embed(patchify(take_joints(x, trunk_joints), r))
         query_key = None
         if options.attention != "tokens":
             query_key = self._query_key(tangent, projections)

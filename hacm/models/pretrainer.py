@@ -17,7 +17,14 @@ from hacm.losses import (
     target_is_there,
 )
 from hacm.masking.cross_mask import Mask, MaskNoise, cross_mask, mask_noise, visible_count
-from hacm.masking.tokens import grid_to_tokens, patchify, take_tokens, tokens_to_grid, unpatchify
+from hacm.masking.tokens import (
+    grid_to_tokens,
+    patchify,
+    take_joints,
+    take_tokens,
+    tokens_to_grid,
+    unpatchify,
+)
 from hacm.models.decoder import Decoder
 from hacm.models.encoder import Encoder
 from hacm.skeleton import SkeletonLayout
@@ -103,7 +110,7 @@ class Pretrainer(nn.Module):
         visible, mask = self.encode_visible(x, noise)
         ids_decode = choose_decoded(mask, noise.decode, config.decode_ratio)
         prediction = self.decoder(visible, mask.ids_keep, ids_decode)
-        joints = x[:, :, self.encoder.joints]
+        joints = take_joints(x, self.encoder.joints)
         target = grid_to_tokens(reconstruction_target(joints, config.patch_frames, config.target))
         there = target_is_there(present, config.patch_frames, config.target)
         reconstruction = reconstruction_loss(
@@ -137,7 +144,7 @@ class Pretrainer(nn.Module):
         empty = predicted.new_zeros(x.shape[0], mask.ids_keep.shape[1], predicted.shape[-1])
         ordered = take_tokens(torch.cat([empty, predicted], dim=1), mask.ids_restore)
 
-        joints = x[:, :, self.encoder.joints]
+        joints = take_joints(x, self.encoder.joints)
         position = patchify(joints, r)
         truth = position
         if config.target != "position":

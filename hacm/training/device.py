@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 
 import numpy as np
 import torch
+from torch import nn
 
 from hacm.errors import HacmError
+from hacm.models.blocks import Block
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -35,6 +38,27 @@ def autocast(device: torch.device, precision: str) -> contextlib.AbstractContext
     if precision == "bfloat16":
         return torch.autocast(device.type, dtype=torch.bfloat16)
     return contextlib.nullcontext()
+
+
+def compile_blocks(model: nn.Module, device: torch.device) -> None:
+    """Compile the transformer blocks where they stand; all else stays as it is.
+
+    All blocks of one width share a graph, and a graph serves any number of bodies and tokens. Where
+    torch.compile does not work (no compiler, an unknown system) a warning says so and nothing
+    changes.
+    """
+    try:
+        torch.compile(torch.sin)(torch.zeros(2, device=device))
+    except Exception as error:  # backends fail in many ways
+        first_line = str(error).strip().split("\n")[0]
+        warnings.warn(
+            f"compile: true has no effect, torch.compile does not work here: {first_line}",
+            stacklevel=2,
+        )
+        return
+    for module in model.modules():
+        if isinstance(module, Block):
+            module.compile(dynamic=True)
 
 
 def stream(device: torch.device | str, *key: int) -> torch.Generator:

@@ -18,7 +18,7 @@ from hacm.masking.diagnostics import mask_statistics, radius_statistics
 from hacm.models.pretrainer import Noise, Pretrainer
 from hacm.skeleton import SkeletonLayout
 from hacm.training.checkpoint import ENCODER, load_checkpoint, save_checkpoint, save_encoder
-from hacm.training.device import autocast, choose_device, stream
+from hacm.training.device import autocast, choose_device, compile_blocks, stream
 from hacm.training.run import Run
 from hacm.training.schedule import set_lr, warmup_cosine
 from hacm.training.supervised import train_supervised
@@ -79,6 +79,8 @@ def pretrain(
         _finish(run, model, epochs, steps)
         return
     optimizer = make_optimizer(model, config, on)
+    if config.compile:
+        compile_blocks(model, on)
 
     first = 0
     if (state := load_checkpoint(run.path)) is not None:

@@ -25,6 +25,30 @@ _FLAGS = (
 _HARMLESS = ("favicon", "/lsp/", "language server", "news", "Service workers", "/api/me")
 
 
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+def jupyter_environment(scratch: Path, theme: str = "light") -> dict[str, str]:
+    """Environment of a server whose settings, workspaces and history are all in `scratch`."""
+    settings = scratch / "user-settings" / "@jupyterlab" / "apputils-extension"
+    settings.mkdir(parents=True)
+    look = {"theme": f"JupyterLab {theme.capitalize()}"}
+    (settings / "themes.jupyterlab-settings").write_text(json.dumps(look))
+    quiet = {"fetchNews": "false", "checkForUpdates": False}
+    (settings / "notification.jupyterlab-settings").write_text(json.dumps(quiet))
+    return {
+        **os.environ,
+        "JUPYTER_CONFIG_DIR": str(scratch),
+        "JUPYTERLAB_SETTINGS_DIR": str(scratch / "user-settings"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(scratch / "workspaces"),
+        "IPYTHONDIR": str(scratch / "ipython"),
+    }
+
+
 class JupyterLab:
     """A context manager: `with JupyterLab(folder) as lab: lab.open("x.ipynb")`.
 
@@ -45,24 +69,8 @@ class JupyterLab:
 
         self._scratch = tempfile.TemporaryDirectory(prefix="hacm-jupyter-")
         scratch = Path(self._scratch.name)
-        settings = scratch / "lab" / "user-settings" / "@jupyterlab" / "apputils-extension"
-        settings.mkdir(parents=True)
-        name = f"JupyterLab {self.theme.capitalize()}"
-        (settings / "themes.jupyterlab-settings").write_text(json.dumps({"theme": name}))
-        (settings / "notification.jupyterlab-settings").write_text(
-            json.dumps({"fetchNews": "false", "checkForUpdates": False})
-        )
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        environment = {
-            **os.environ,
-            **self.environment,
-            "JUPYTER_CONFIG_DIR": str(scratch),
-            "JUPYTERLAB_SETTINGS_DIR": str(scratch / "lab" / "user-settings"),
-            "JUPYTERLAB_WORKSPACES_DIR": str(scratch / "workspaces"),
-            "IPYTHONDIR": str(scratch / "ipython"),
-        }
+        environment = {**jupyter_environment(scratch, self.theme), **self.environment}
+        self.port = free_port()
         self._log = (scratch / "server.log").open("w+")
         self._server = subprocess.Popen(
             [
@@ -95,12 +103,15 @@ class JupyterLab:
         self._log.close()
         self._scratch.cleanup()
 
-    def open(self, notebook: str) -> None:
-        """Open a notebook, without its saved outputs and the side bar, and wait for its kernel."""
+    def open(self, notebook: str, keep_outputs: bool = False) -> None:
+        """Open a notebook, without the side bar, and wait for its kernel.
+
+        Saved outputs are removed: they look like cells that have just been run.
+        """
         path = self.folder / notebook
         content = nbformat.read(path, 4)
         for cell in content.cells:
-            if cell.cell_type == "code":
+            if cell.cell_type == "code" and not keep_outputs:
                 cell.outputs, cell.execution_count = [], None
         nbformat.write(content, path)
         url = f"http://127.0.0.1:{self.port}/lab/tree/{notebook}?reset&token={TOKEN}"

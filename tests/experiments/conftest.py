@@ -27,6 +27,12 @@ def store(tmp_path_factory) -> SequenceStore:
     )
 
 
+@pytest.fixture(scope="session")
+def tiny():
+    """Fields of a configuration that trains in a moment."""
+    return TINY
+
+
 @pytest.fixture
 def sweep_file(tmp_path, store):
     """Writes a sweep file from its contents."""

@@ -87,9 +87,10 @@ def test_stores_on_the_command_line_win(sweep_file, tmp_path, store):
 @pytest.mark.parametrize("file", sorted(SWEEPS.glob("*.yaml")), ids=lambda file: file.stem)
 def test_committed_sweeps_are_valid(file, store, tmp_path):
     trials = read_sweep(file, tmp_path, {"wmft": str(store.path), "nwucla": str(store.path)})
-    assert len({trial.run_dir for trial in trials}) == len(trials) >= 2 * 2 * 3
-    assert {trial.seed for trial in trials} >= {0, 1, 2}
-    assert set(yaml.safe_load(file.read_text())["data"]) == {"wmft", "nwucla"}
+    assert len({trial.run_dir for trial in trials}) == len(trials)
+    if file.stem != "quick":
+        assert {trial.seed for trial in trials} >= {0, 1, 2}
+        assert set(yaml.safe_load(file.read_text())["data"]) == {"wmft", "nwucla"}
     differ = {trial.config.model_copy(update={"seed": 0}).to_json() for trial in trials}
     assert len(differ) == len({trial.variant for trial in trials}), "two variants are the same"
 
