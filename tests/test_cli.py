@@ -65,6 +65,10 @@ def test_missing_things_are_one_sentence(tmp_path):
         ("info", tmp_path / "nothing"),
         ("show", tmp_path / "nothing"),
         ("prepare", "arrays", tmp_path / "nothing.npz", tmp_path / "out"),
+        ("sweep", tmp_path / "nothing.yaml"),
+        ("sweep", tmp_path / "any.yaml", "--data", "nothing"),
+        ("report", tmp_path / "nothing", tmp_path / "out.html"),
+        ("ensemble", tmp_path / "nothing", tmp_path / "nothing"),
     ):
         done = hacm(*arguments)
         assert done.returncode == 2 and "nothing" in done.stderr, done.stderr

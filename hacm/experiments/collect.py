@@ -91,7 +91,7 @@ def which_run(run_dir: Path, runs: Path) -> dict[str, Any]:
     """
     card = read_json(run_dir / CARD)
     names, seed = run_dir.resolve().parts, card["config"]["seed"]
-    if (run_dir.resolve().parents[2] / TRIALS).exists():
+    if len(names) > 4 and Path(*names[:-3], TRIALS).exists():
         return dict(zip(WHICH, (*names[-4:-1], seed), strict=True))
     variant = str(run_dir.relative_to(runs)) if run_dir != runs else run_dir.name
     return dict(zip(WHICH, ("", Path(card["data"]["path"]).name, variant, seed), strict=True))

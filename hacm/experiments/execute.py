@@ -18,7 +18,8 @@ import yaml
 
 from hacm.errors import HacmError
 from hacm.experiments.sweep import PRETRAINING, Trial
-from hacm.training.run import RESULT, read_json, read_metrics, write_json
+from hacm.training.evaluate import finished_result
+from hacm.training.run import RESULT, read_metrics, write_json
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -69,6 +70,7 @@ class Execution:
         console = Console()
         pool = ThreadPoolExecutor(self.jobs)
         pending = {pool.submit(self._run_trial, i): i for i in range(len(self.trials))}
+        self._save()
         try:
             with Live(self.table(), console=console, transient=True) as live:
                 while pending:
@@ -76,7 +78,7 @@ class Execution:
                     for future in finished:
                         console.print(self._line(pending.pop(future)), highlight=False)
                         future.result()
-                    self._save()
+                        self._save()
                     live.update(self.table())
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
@@ -194,9 +196,10 @@ class Execution:
 
 def accuracy(trial: Trial) -> float | None:
     """The trained encoder's accuracy in the sweep's first protocol, if it is known."""
-    protocol = next(iter(trial.evaluations))
-    file = trial.run_dir / "eval" / protocol / RESULT
-    return read_json(file)[protocol]["trained"] if file.exists() else None
+    for protocol, asked in trial.questions.items():
+        result = finished_result(trial.run_dir / "eval" / protocol, asked)
+        return result[protocol]["trained"] if result else None
+    return None
 
 
 def notebook_error(file: Path) -> str:

@@ -138,7 +138,7 @@ def _load_scores(file: Path) -> tuple[Tensor, Tensor, dict[str, str]]:
 
 
 def _accuracy(scores: Float[Tensor, "R M C"], labels: Int[Tensor, "M"]) -> float:
-    return float((scores.argmax(-1) == labels).float().mean())
+    return float((scores.argmax(-1) == labels).double().mean())
 
 
 def _origin_text(origin: dict[str, str], scores: Tensor) -> str:

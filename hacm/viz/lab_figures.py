@@ -1,4 +1,4 @@
-"""The Mask Lab's four linked views, as figure widgets that are updated in place."""
+"""The Mask Lab's four linked views, updated in place."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from plotly.subplots import make_subplots
 from hacm.skeleton import SkeletonLayout
 from hacm.viz import theme
 from hacm.viz.clips import Clip
+from hacm.viz.live import live_figure
 from hacm.viz.masked_clip import cursors
 from hacm.viz.masks import color_range, joint_axis, map_trace
 from hacm.viz.poincare import rim
@@ -26,7 +27,7 @@ UPPER = {"weight": "sampling weight / uniform", "score": "score, standardised in
 BINS = np.linspace(0, 1, 51)
 
 
-def restyle(figure: go.FigureWidget, values: Sequence[dict[str, Any]], first: int = 0) -> None:
+def restyle(figure: go.Figure, values: Sequence[dict[str, Any]], first: int = 0) -> None:
     """Give consecutive traces other values of the same properties, in one message.
 
     A `batch_update` would leave out a value that happens to be the old one, and the browser would
@@ -45,14 +46,14 @@ class LabFigures:
     """Views of one clip under one study; made anew for another layout or encoder.
 
     Attributes:
-        scene, maps, disk, histogram: the widgets.
+        scene, maps, disk, histogram: widgets, or ordinary figures in a batch.
     """
 
     def __init__(self, layout: SkeletonLayout, clip: Clip, study: Study) -> None:
-        self.layout, self.body, self.frame = layout, 0, 0
+        self.layout, self.body, self.frame = layout, 0, -1
         self.names = [layout.joints[joint] for joint in study.joints]
         self._set(clip, study)
-        self.scene = go.FigureWidget(self.skeleton.traces())
+        self.scene = live_figure(self.skeleton.traces())
         self._set_stage()
         theme.style(self.scene, "", HEIGHT, width=380, legend=legend_above(), margin={"t": 60})
         self.maps = self._make_maps()
@@ -61,8 +62,8 @@ class LabFigures:
         self.show(clip, study)
 
     @property
-    def all(self) -> tuple[go.FigureWidget, ...]:
-        """The four widgets."""
+    def all(self) -> tuple[go.Figure, ...]:
+        """The four views."""
         return self.scene, self.maps, self.disk, self.histogram
 
     def show(
@@ -87,20 +88,26 @@ class LabFigures:
 
     def move(self, frame: int) -> None:
         """Another frame of the same clip."""
-        self.frame = frame
         restyle(self.scene, self.skeleton.frame(frame))
-        self.maps.layout.shapes = cursors(frame, ("", "2"))
+        if frame != self.frame:
+            self.maps.layout.shapes = cursors(frame, ("", "2"))
+        self.frame = frame
         patch = frame * len(self.hidden[0]) // self.skeleton.T
-        points, root = self.points[self.body][patch], self.root[self.body]
-        places = [points] if root is None else [points, root[patch, None]]
+        masked, root = self.hidden[self.body, patch] > 0, self.root[self.body]
+        dots = [(self.points[self.body][patch], np.where(masked, "circle-open", "circle").tolist())]
+        if root is not None:
+            dots.append((root[patch, None], "x"))
         restyle(
             self.disk,
-            [dict(zip("xy", place.T.astype(np.float32), strict=True)) for place in places],
+            [
+                {
+                    **dict(zip("xy", places.T.astype(np.float32), strict=True)),
+                    "marker.symbol": symbols,
+                }
+                for places, symbols in dots
+            ],
             first=1,
         )
-        masked = self.hidden[self.body, patch] > 0
-        symbols = np.where(masked, "circle-open", "circle").tolist()
-        restyle(self.disk, [{"marker.symbol": symbols}], first=1)
 
     def _set_stage(self) -> None:
         """Axes and floor of another clip."""
@@ -126,8 +133,8 @@ class LabFigures:
         ]
         self.points, self.root = [pair[0] for pair in both], [pair[1] for pair in both]
 
-    def _make_maps(self) -> go.FigureWidget:
-        figure = go.FigureWidget(
+    def _make_maps(self) -> go.Figure:
+        figure = live_figure(
             make_subplots(
                 **{"rows": 2, "cols": 1, "shared_xaxes": True, "vertical_spacing": 0.1},
                 subplot_titles=(UPPER["weight"], "mask: bright is visible"),
@@ -149,9 +156,9 @@ class LabFigures:
         figure.update_xaxes(showgrid=False)
         return figure
 
-    def _make_disk(self) -> go.FigureWidget:
+    def _make_disk(self) -> go.Figure:
         dots: dict[str, Any] = {"mode": "markers", "hoverinfo": "text", "showlegend": False}
-        figure = go.FigureWidget(
+        figure = live_figure(
             [
                 rim(),
                 go.Scatter(
@@ -169,8 +176,8 @@ class LabFigures:
         figure.update_yaxes(**square, scaleanchor="x")
         return theme.style(figure, "this frame in the ball", round(0.55 * HEIGHT), width=260)
 
-    def _make_histogram(self) -> go.FigureWidget:
-        figure = go.FigureWidget(
+    def _make_histogram(self) -> go.Figure:
+        figure = live_figure(
             [
                 go.Bar(
                     **{"x": (BINS[1:] + BINS[:-1]) / 2, "y": np.zeros(len(BINS) - 1)},

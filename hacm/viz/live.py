@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import plotly.graph_objects as go
 from IPython import get_ipython
@@ -17,11 +18,18 @@ def somebody_is_there() -> bool:
     return bool(getattr(kernel, "_allow_stdin", False))
 
 
-def show_live(widget: DOMWidget, stills: Iterable[go.Figure] = ()) -> None:
+def live_figure(*arguments: Any) -> go.Figure:
+    """A figure widget where somebody can use it, else an ordinary figure.
+
+    In a batch the state of a single figure widget would add megabytes to the notebook.
+    """
+    return (go.FigureWidget if somebody_is_there() else go.Figure)(*arguments)
+
+
+def show_live(widget: DOMWidget | go.Figure, stills: Iterable[go.Figure] = ()) -> None:
     """Display a widget, or its pictures where nobody could use it.
 
-    A saved notebook has no kernel behind its widgets: without their state, which takes megabytes,
-    only an error message would be left of them.
+    A saved notebook has no kernel behind its widgets: only an error message would be left of them.
     """
     if somebody_is_there():
         display(widget)

@@ -25,6 +25,7 @@ from hacm.masking.own_criterion import checked
 from hacm.viz.clips import load_clip, open_encoder
 from hacm.viz.lab_controls import MENUS, SLIDERS, LabControls
 from hacm.viz.lab_figures import LabFigures
+from hacm.viz.live import somebody_is_there
 from hacm.viz.study import CRITERIA, Study, mask_config, seen_by, study
 
 DRAWS = 500
@@ -119,7 +120,8 @@ class MaskLab:
             self.controls.set_bodies(len(self.clip.x))
         if self.figures is None:
             self.figures = LabFigures(self.store.layout, self.clip, result)
-            self.controls.show_figures(self.figures)
+            if somebody_is_there():
+                self.controls.show_figures(self.figures)
         self._redraw()
         self.controls.say(self._summary(result))
 

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from hacm.skeleton import SkeletonLayout
 from hacm.viz import theme
 from hacm.viz.embedding import Space, geodesics, recentre
+from hacm.viz.live import live_figure
 from hacm.viz.skeleton3d import SIDE_COLORS, joint_colors, part
 
 
@@ -128,9 +129,9 @@ def recentred_disk(points: Float[np.ndarray, "V 2"], layout: SkeletonLayout) -> 
     return figure.update_layout(sliders=[{"active": layout.root}])
 
 
-def clickable_disk(points: Float[np.ndarray, "V 2"], layout: SkeletonLayout) -> go.FigureWidget:
+def clickable_disk(points: Float[np.ndarray, "V 2"], layout: SkeletonLayout) -> go.Figure:
     """A disk in which a click on a joint moves it to the middle; needs a running kernel."""
-    widget = go.FigureWidget(poincare_disk(points, layout))
+    widget = live_figure(poincare_disk(points, layout))
     joints = widget.data[-1]
 
     def move(trace: go.Scatter, clicked: Any, state: Any) -> None:

@@ -1,14 +1,14 @@
 """The published training step, written the plain way: what the benchmark measures against.
 
-Structure of the authors' release, with the token order put right so that it can be compared value by
-value: every body of every sequence is encoded, also those that are not there; attention is
-softmax(Q K^T) V; distances between joints come from all differences, a (B, P, J, J, D) tensor, and
-autograd records them; the decoder sees the whole grid, put back in order by `ids_restore`, and
-predicts all of it; batches are made sample by sample. Parameters have the names of `hacm`'s, so the
-same weights fit both; a test holds that both compute the same losses.
+The structure is that of the authors' release, with the token order put right so that it can be
+compared value by value: every body is encoded, also those that are not there; attention is
+softmax(Q K^T) V; distances between joints come from all differences, a (B, P, J, J, D) tensor that
+autograd records; the decoder sees the whole grid, put back in order by `ids_restore`, and predicts
+all of it; batches are made sample by sample. Parameters have the names of the package's, so the
+same weights fit both, and a test holds that both compute the same masks, losses and gradients.
 
-Switches turn single improvements on: `sdpa` (fused attention) and `lean_scores` (distances from a
-Gram matrix, nothing recorded).
+Two switches turn single improvements on: `sdpa` (fused attention) and `lean_scores` (distances from
+a Gram matrix, nothing recorded).
 """
 
 from __future__ import annotations
@@ -182,7 +182,9 @@ class PlainPretrainer(nn.Module):
         visible, hidden, groups = [], [], []
         for numbers, score in parts:
             score = score.reshape(B, -1)
-            weight = (score / (config.tau * score.amax(1, keepdim=True))).softmax(1)
+            weight = (score / (config.tau * score.amax(1, keepdim=True).clamp_min(1e-12))).softmax(
+                1
+            )
             keys = weight.log() + gumbel[:, numbers]
             order = numbers[keys.argsort(dim=1, descending=config.keep == "high")]
             groups.append(visible_count(len(numbers), config.mask_ratio))

@@ -1,0 +1,232 @@
+"""The training step: the plain released one, single improvements to it, and the package's own."""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hacm.models.pretrainer import Pretrainer
+from hacm.presets import make_config
+from hacm.skeleton import KINECT_V2, SkeletonLayout
+from hacm.training.device import autocast, compile_blocks
+from hacm.training.pretrain import make_optimizer
+
+from .measure import Step, count_operations, in_turns, matrix_product, spread, times_faster
+from .plain_released import PlainPretrainer, plain_optimizer
+
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is trained on: sequences of up to two bodies.
+
+    Attributes:
+        sequences: sequences a step.
+        absent: how many of them have one body.
+        objective, preset, options: the published configuration and changes to it, for both sides.
+        layout: the joints.
+    """
+
+    sequences: int = 16
+    absent: int = 8
+    objective: str = "hacm"
+    preset: str = "released"
+    options: Mapping[str, Any] = field(default_factory=lambda: {"decode_ratio": 1.0})
+    layout: SkeletonLayout = KINECT_V2
+
+    def bodies(self, frames: int) -> tuple[Tensor, Tensor]:
+        """Walks of 2 N bodies, absent ones zero, and which are there."""
+        generator = torch.Generator().manual_seed(0)
+        V = self.layout.V
+        steps = 0.02 * torch.randn(2 * self.sequences, frames, V, 3, generator=generator)
+        x = steps.cumsum(1) + torch.randn(2 * self.sequences, 1, V, 3, generator=generator)
+        here = torch.ones(2 * self.sequences, dtype=torch.bool)
+        here[1 : 2 * self.absent : 2] = False
+        return x * here[:, None, None, None], here
+
+
+def plain_step(
+    setting: Setting,
+    *,
+    sdpa: bool = False,
+    present_only: bool = False,
+    lean_scores: bool = False,
+    fused: bool = False,
+) -> Step:
+    """A step of the plain implementation, with single improvements."""
+    config = make_config(setting.objective, setting.preset, setting.options)
+    torch.manual_seed(0)
+    model = PlainPretrainer(setting.layout, config, sdpa=sdpa, lean_scores=lean_scores)
+    optimizer = make_optimizer(model, config, CPU) if fused else plain_optimizer(model, config)
+    x, here = setting.bodies(config.frames)
+    x = x[here] if present_only else x
+    tokens = config.patches * len(model.joints)
+
+    def step() -> None:
+        gumbel = -torch.empty(len(x), tokens).exponential_().log()
+        loss, _ = model(x, gumbel)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    return step
+
+
+def our_step(setting: Setting, *, compiled: bool = False, **changes: Any) -> Step:
+    """A step of the package as `pretrain` does it, with changes to the configuration."""
+    options = {**setting.options, "absent_bodies": "skip", **changes}
+    config = make_config(setting.objective, setting.preset, options)
+    torch.manual_seed(0)
+    model = Pretrainer(setting.layout, config).train()
+    optimizer = make_optimizer(model, config, CPU)
+    if compiled:
+        compile_blocks(model, CPU)
+    x, here = setting.bodies(config.frames)
+    x = x[here]
+    present = torch.ones(x.shape[:2], dtype=torch.bool)
+
+    def step() -> None:
+        noise = model.draw_noise(len(x))
+        with autocast(CPU, config.precision):
+            losses = model(x, present, noise)
+        optimizer.zero_grad(set_to_none=True)
+        losses.total.backward()
+        optimizer.step()
+
+    return step
+
+
+HACM = Setting()
+MAMP = Setting(
+    objective="mamp",
+    preset="base_t120",
+    options={"decode_ratio": 1.0, "absent_bodies": "encode"},
+)
+BASE = Setting(preset="base")
+QUARTER = {"decode_ratio": 0.25}
+
+VARIANTS: dict[str, tuple[str, Callable[[], Step]]] = {
+    "plain released step": ("", lambda: plain_step(HACM)),
+    "plain + fused attention": ("rounding", lambda: plain_step(HACM, sdpa=True)),
+    "plain + present bodies only": ("yes: better", lambda: plain_step(HACM, present_only=True)),
+    "plain + lean scores": ("rounding", lambda: plain_step(HACM, lean_scores=True)),
+    "plain + fused AdamW": ("rounding", lambda: plain_step(HACM, fused=True)),
+    "plain + these four": (
+        "yes: better",
+        lambda: plain_step(HACM, sdpa=True, present_only=True, lean_scores=True, fused=True),
+    ),
+    "ours, exact method": ("yes: better", lambda: our_step(HACM)),
+    "ours, decode 1/2": ("yes", lambda: our_step(HACM, decode_ratio=0.5)),
+    "ours, decode 1/4": ("yes", lambda: our_step(HACM, **QUARTER)),
+    "  decoder 128 wide": (
+        "yes",
+        lambda: our_step(HACM, **QUARTER, decoder_width=128, decoder_heads=4),
+    ),
+    "  decoder 1 deep": ("yes", lambda: our_step(HACM, **QUARTER, decoder_depth=1)),
+    "  bfloat16": ("yes: precision", lambda: our_step(HACM, **QUARTER, precision="bfloat16")),
+    "ours, default configuration": ("yes", lambda: our_step(BASE, **QUARTER)),
+}
+"""By name: whether the result changes against the plain step, and how to make the step."""
+
+COMPILED: dict[str, tuple[str, Callable[[], Step]]] = {
+    "ours, exact, compiled": ("yes: better", lambda: our_step(HACM, compiled=True)),
+    "  compiled": ("yes", lambda: our_step(HACM, **QUARTER, compiled=True)),
+}
+
+MAMPS: dict[str, tuple[str, Callable[[], Step]]] = {
+    "MAMP, plain step": ("", lambda: plain_step(MAMP)),
+    "MAMP, ours, exact method": ("yes: better", lambda: our_step(MAMP)),
+    "MAMP, ours, decode 1/4": ("yes", lambda: our_step(MAMP, **QUARTER)),
+}
+
+QUICK = ("plain released step", "ours, exact method", "ours, decode 1/4")
+PRODUCT = "matrix product"
+
+
+def compare(
+    variants: Mapping[str, tuple[str, Callable[[], Step]]], rounds: int
+) -> list[dict[str, Any]]:
+    """Seconds a step, how many times faster than the first, operations and the share of the peak.
+
+    The machine's peak is that of a large matrix product, measured in every round.
+    """
+    steps = {name: make() for name, (_, make) in variants.items()}
+    operations = {name: count_operations(step) for name, step in steps.items()}
+    product, product_operations = matrix_product()
+    first = next(iter(steps))
+
+    def products() -> None:
+        for _ in range(10):
+            product()
+
+    seconds = in_turns({PRODUCT: products, **steps}, rounds)
+    faster = times_faster(seconds, first)
+    rows = []
+    for name, (changes, _) in variants.items():
+        shares = [
+            (operations[name] / own) / (10 * product_operations / peak)
+            for own, peak in zip(seconds[name], seconds[PRODUCT], strict=True)
+        ]
+        rows.append(
+            {
+                "step": name,
+                "seconds": spread(seconds[name]),
+                "times_faster": faster[name],
+                "operations": operations[name],
+                "share_of_peak": spread(shares),
+                "changes_result": changes,
+            }
+        )
+    rate = [10 * product_operations / peak for peak in seconds[PRODUCT]]
+    rows.append({"step": PRODUCT, "operations_per_second": spread(rate)})
+    return rows
+
+
+def for_print(rows: list[dict[str, Any]]) -> list[dict[str, object]]:
+    """The comparison's rows, short."""
+    return [
+        {
+            "step": row["step"],
+            "seconds": row["seconds"]["median"],
+            "low": row["seconds"]["low"],
+            "high": row["seconds"]["high"],
+            "times faster": row["times_faster"]["median"],
+            "GFLOP": round(row["operations"] / 1e9),
+            "of peak": f"{row['share_of_peak']['median']:.0%}",
+            "changes the result": row["changes_result"] or "-",
+        }
+        for row in rows
+        if row["step"] != PRODUCT
+    ]
+
+
+def peak_memory(name: str) -> float:
+    """MiB that three steps need beyond the built model, in a process of their own."""
+    command = [sys.executable, "-m", "tests.benchmarks.bench_step", name]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True)
+    return json.loads(answer.stdout.splitlines()[-1])
+
+
+def own_peak_memory(name: str) -> float:
+    """The same for this process."""
+    step = {**VARIANTS, **MAMPS}[name][1]()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for _ in range(3):
+        step()
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return (after - before) / (2**20 if sys.platform == "darwin" else 1024)
+
+
+if __name__ == "__main__":
+    warnings.simplefilter("ignore")
+    print(json.dumps(own_peak_memory(sys.argv[1])))
