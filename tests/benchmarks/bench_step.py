@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import resource
+import statistics
 import subprocess
 import sys
 import warnings
@@ -115,53 +116,76 @@ MAMP = Setting(
 BASE = Setting(preset="base")
 QUARTER = {"decode_ratio": 0.25}
 
-VARIANTS: dict[str, tuple[str, Callable[[], Step]]] = {
-    "plain released step": ("", lambda: plain_step(HACM)),
-    "plain + fused attention": ("rounding", lambda: plain_step(HACM, sdpa=True)),
-    "plain + present bodies only": ("yes: better", lambda: plain_step(HACM, present_only=True)),
-    "plain + lean scores": ("rounding", lambda: plain_step(HACM, lean_scores=True)),
-    "plain + fused AdamW": ("rounding", lambda: plain_step(HACM, fused=True)),
-    "plain + these four": (
-        "yes: better",
-        lambda: plain_step(HACM, sdpa=True, present_only=True, lean_scores=True, fused=True),
-    ),
-    "ours, exact method": ("yes: better", lambda: our_step(HACM)),
-    "ours, decode 1/2": ("yes", lambda: our_step(HACM, decode_ratio=0.5)),
-    "ours, decode 1/4": ("yes", lambda: our_step(HACM, **QUARTER)),
-    "  decoder 128 wide": (
-        "yes",
-        lambda: our_step(HACM, **QUARTER, decoder_width=128, decoder_heads=4),
-    ),
-    "  decoder 1 deep": ("yes", lambda: our_step(HACM, **QUARTER, decoder_depth=1)),
-    "  bfloat16": ("yes: precision", lambda: our_step(HACM, **QUARTER, precision="bfloat16")),
-    "ours, default configuration": ("yes", lambda: our_step(BASE, **QUARTER)),
-}
-"""By name: whether the result changes against the plain step, and how to make the step."""
 
-COMPILED: dict[str, tuple[str, Callable[[], Step]]] = {
-    "ours, exact, compiled": ("yes: better", lambda: our_step(HACM, compiled=True)),
-    "  compiled": ("yes", lambda: our_step(HACM, **QUARTER, compiled=True)),
+@dataclass(frozen=True)
+class Variant:
+    """A step to measure.
+
+    Attributes:
+        make: builds it.
+        changes: what about the result changes against the plain step.
+        counted: its operations can be counted (compiled code hides them).
+    """
+
+    make: Callable[[], Step]
+    changes: str = ""
+    counted: bool = True
+
+
+def _plain(**switches: bool) -> Variant:
+    changes = "absent bodies" if switches.get("present_only") else "rounding" if switches else ""
+    return Variant(lambda: plain_step(HACM, **switches), changes)
+
+
+def _ours(changes: str = "", compiled: bool = False, **fields: Any) -> Variant:
+    changes = f"absent bodies{changes and ', '}{changes}"
+    return Variant(lambda: our_step(HACM, compiled=compiled, **fields), changes, not compiled)
+
+
+VARIANTS = {
+    "plain released step": _plain(),
+    "plain + fused attention": _plain(sdpa=True),
+    "plain + present bodies only": _plain(present_only=True),
+    "plain + lean scores": _plain(lean_scores=True),
+    "plain + fused AdamW": _plain(fused=True),
+    "plain + these four": _plain(sdpa=True, present_only=True, lean_scores=True, fused=True),
+    "ours, exact method": _ours(),
+    "ours, decode 1/2": _ours("loss", decode_ratio=0.5),
+    "ours, decode 1/4": _ours("loss", **QUARTER),
+    "  decoder 128 wide": _ours("loss, model", **QUARTER, decoder_width=128, decoder_heads=4),
+    "  decoder 1 deep": _ours("loss, model", **QUARTER, decoder_depth=1),
+    "  bfloat16": _ours("loss, precision", **QUARTER, precision="bfloat16"),
+    "ours, default configuration": Variant(
+        lambda: our_step(BASE, **QUARTER), "absent bodies, loss, scores"
+    ),
 }
 
-MAMPS: dict[str, tuple[str, Callable[[], Step]]] = {
-    "MAMP, plain step": ("", lambda: plain_step(MAMP)),
-    "MAMP, ours, exact method": ("yes: better", lambda: our_step(MAMP)),
-    "MAMP, ours, decode 1/4": ("yes", lambda: our_step(MAMP, **QUARTER)),
+COMPILED = {
+    "ours, exact, compiled": _ours(compiled=True),
+    "ours, decode 1/4, compiled": _ours("loss", **QUARTER, compiled=True),
+}
+
+MAMPS = {
+    "MAMP, plain step": Variant(lambda: plain_step(MAMP)),
+    "MAMP, ours, exact method": Variant(lambda: our_step(MAMP), "absent bodies"),
+    "MAMP, ours, decode 1/4": Variant(lambda: our_step(MAMP, **QUARTER), "absent bodies, loss"),
 }
 
 QUICK = ("plain released step", "ours, exact method", "ours, decode 1/4")
 PRODUCT = "matrix product"
 
 
-def compare(
-    variants: Mapping[str, tuple[str, Callable[[], Step]]], rounds: int
-) -> list[dict[str, Any]]:
+def compare(variants: Mapping[str, Variant], rounds: int) -> list[dict[str, Any]]:
     """Seconds a step, how many times faster than the first, operations and the share of the peak.
 
     The machine's peak is that of a large matrix product, measured in every round.
     """
-    steps = {name: make() for name, (_, make) in variants.items()}
-    operations = {name: count_operations(step) for name, step in steps.items()}
+    steps = {name: variant.make() for name, variant in variants.items()}
+    operations = {
+        name: count_operations(step) for name, step in steps.items() if variants[name].counted
+    }
+    for name in steps.keys() - operations.keys():
+        steps[name]()
     product, product_operations = matrix_product()
     first = next(iter(steps))
 
@@ -169,24 +193,24 @@ def compare(
         for _ in range(10):
             product()
 
-    seconds = in_turns({PRODUCT: products, **steps}, rounds)
+    # Counting was everyone's warm-up.
+    seconds = in_turns({PRODUCT: products, **steps}, rounds, warmup=0)
     faster = times_faster(seconds, first)
     rows = []
-    for name, (changes, _) in variants.items():
-        shares = [
-            (operations[name] / own) / (10 * product_operations / peak)
-            for own, peak in zip(seconds[name], seconds[PRODUCT], strict=True)
-        ]
-        rows.append(
-            {
-                "step": name,
-                "seconds": spread(seconds[name]),
-                "times_faster": faster[name],
-                "operations": operations[name],
-                "share_of_peak": spread(shares),
-                "changes_result": changes,
-            }
-        )
+    for name, variant in variants.items():
+        row = {
+            "step": name,
+            "seconds": spread(seconds[name]),
+            "times_faster": faster[name],
+            "changes_in_result": variant.changes,
+        }
+        if variant.counted:
+            shares = [
+                (operations[name] / own) / (10 * product_operations / peak)
+                for own, peak in zip(seconds[name], seconds[PRODUCT], strict=True)
+            ]
+            row |= {"operations": operations[name], "share_of_peak": spread(shares)}
+        rows.append(row)
     rate = [10 * product_operations / peak for peak in seconds[PRODUCT]]
     rows.append({"step": PRODUCT, "operations_per_second": spread(rate)})
     return rows
@@ -194,39 +218,41 @@ def compare(
 
 def for_print(rows: list[dict[str, Any]]) -> list[dict[str, object]]:
     """The comparison's rows, short."""
-    return [
-        {
-            "step": row["step"],
-            "seconds": row["seconds"]["median"],
-            "low": row["seconds"]["low"],
-            "high": row["seconds"]["high"],
-            "times faster": row["times_faster"]["median"],
-            "GFLOP": round(row["operations"] / 1e9),
-            "of peak": f"{row['share_of_peak']['median']:.0%}",
-            "changes the result": row["changes_result"] or "-",
-        }
-        for row in rows
-        if row["step"] != PRODUCT
-    ]
+    short = []
+    for row in rows[:-1]:
+        counted = "operations" in row
+        short.append(
+            {
+                "step": row["step"],
+                "seconds": row["seconds"]["median"],
+                "low": row["seconds"]["low"],
+                "high": row["seconds"]["high"],
+                "times faster": row["times_faster"]["median"],
+                "GFLOP": round(row["operations"] / 1e9) if counted else "",
+                "of peak": f"{row['share_of_peak']['median']:.0%}" if counted else "",
+                "changes in the result": row["changes_in_result"] or "-",
+            }
+        )
+    return short
 
 
-def peak_memory(name: str) -> float:
-    """MiB that three steps need beyond the built model, in a process of their own."""
+def alone(name: str) -> dict[str, float]:
+    """Peak memory and time of a step in a process of its own; see `measure_alone`."""
     command = [sys.executable, "-m", "tests.benchmarks.bench_step", name]
     answer = subprocess.run(command, capture_output=True, text=True, check=True)
     return json.loads(answer.stdout.splitlines()[-1])
 
 
-def own_peak_memory(name: str) -> float:
-    """The same for this process."""
-    step = {**VARIANTS, **MAMPS}[name][1]()
+def measure_alone(name: str, steps: int = 4) -> dict[str, float]:
+    """MiB that steps need beyond the built model, and the median of their seconds but the first."""
+    step = {**VARIANTS, **MAMPS}[name].make()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    for _ in range(3):
-        step()
+    seconds = in_turns({name: step}, steps - 1)[name]
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return (after - before) / (2**20 if sys.platform == "darwin" else 1024)
+    mebibytes = (after - before) / (2**20 if sys.platform == "darwin" else 1024)
+    return {"mebibytes": mebibytes, "seconds": statistics.median(seconds)}
 
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
-    print(json.dumps(own_peak_memory(sys.argv[1])))
+    print(json.dumps(measure_alone(sys.argv[1])))
