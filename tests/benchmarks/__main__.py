@@ -75,6 +75,12 @@ def mamp(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     return rows
 
 
+def profile(arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    rows = bench_step.profile_step("ours, exact method")
+    print(table(rows))
+    return rows
+
+
 def batches(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     rows = bench_data.batches(rounds=10 if arguments.quick else 40)
     print(
@@ -126,7 +132,7 @@ def readers(arguments: argparse.Namespace) -> str:
 
 
 PARTS: dict[str, Callable[[argparse.Namespace], Any]] = {
-    part.__name__: part for part in (alone, step, mamp, batches, probes, growth, readers)
+    part.__name__: part for part in (alone, step, mamp, profile, batches, probes, growth, readers)
 }
 
 

@@ -236,6 +236,25 @@ def for_print(rows: list[dict[str, Any]]) -> list[dict[str, object]]:
     return short
 
 
+def profile_step(name: str, steps: int = 3) -> list[dict[str, Any]]:
+    """Where a step's processor time goes: the operations that take most of it."""
+    step = VARIANTS[name].make()
+    step()
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+        for _ in range(steps):
+            step()
+    events = sorted(profile.key_averages(), key=lambda event: -event.self_cpu_time_total)
+    total = sum(event.self_cpu_time_total for event in events)
+    return [
+        {
+            "operation": event.key,
+            "ms a step": event.self_cpu_time_total / 1e3 / steps,
+            "%": 100 * event.self_cpu_time_total / total,
+        }
+        for event in events[:12]
+    ]
+
+
 def alone(name: str) -> dict[str, float]:
     """Peak memory and time of a step in a process of its own; see `measure_alone`."""
     command = [sys.executable, "-m", "tests.benchmarks.bench_step", name]
