@@ -14,20 +14,18 @@ class Attention(nn.Module):
     Args:
         width: D.
         heads: number of heads; divides D.
-        dropout: of the output projection.
     """
 
-    def __init__(self, width: int, heads: int, dropout: float = 0.0) -> None:
+    def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
         self.qkv = nn.Linear(width, 3 * width)
         self.proj = nn.Linear(width, width)
-        self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Float[Tensor, "B K D"], first: int = 0) -> Float[Tensor, "B K-first D"]:
         query, key, value = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         mixed = F.scaled_dot_product_attention(query[:, :, first:], key, value)
-        return self.dropout(self.proj(mixed.transpose(1, 2).flatten(2)))
+        return self.proj(mixed.transpose(1, 2).flatten(2))
 
 
 class Block(nn.Module):
@@ -38,7 +36,6 @@ class Block(nn.Module):
         heads: attention heads.
         mlp_ratio: hidden width of the MLP over D.
         drop_path: probability that a body skips a branch in training (stochastic depth).
-        dropout: after both branches' projections.
     """
 
     def __init__(
@@ -47,20 +44,13 @@ class Block(nn.Module):
         heads: int,
         mlp_ratio: float = 4.0,
         drop_path: float = 0.0,
-        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         hidden = int(width * mlp_ratio)
         self.norm1 = nn.LayerNorm(width)
-        self.attn = Attention(width, heads, dropout)
+        self.attn = Attention(width, heads)
         self.norm2 = nn.LayerNorm(width)
-        self.mlp = nn.Sequential(
-            nn.Linear(width, hidden),
-            nn.GELU(),
-            nn.Dropout(dropout),
-            nn.Linear(hidden, width),
-            nn.Dropout(dropout),
-        )
+        self.mlp = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
         self.drop_path = drop_path
 
     def forward(self, x: Float[Tensor, "B K D"], first: int = 0) -> Float[Tensor, "B K-first D"]:

@@ -25,7 +25,6 @@ class Encoder(nn.Module):
         layout: the joints that come in; its trunk joints are pruned inside (`options.prune`).
         options: sizes and the hyperbolic mapping.
         drop_path: largest stochastic depth, growing linearly over the blocks (fine-tuning).
-        dropout: in every block (fine-tuning).
 
     Raises:
         HacmError: pruning is asked for but the layout has no trunk joints, or nothing but trunk.
@@ -37,7 +36,6 @@ class Encoder(nn.Module):
         options: ModelOptions,
         *,
         drop_path: float = 0.0,
-        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         if options.prune and not (layout.trunk and layout.kept):
@@ -61,7 +59,7 @@ class Encoder(nn.Module):
         )
         depth = options.depth
         self.blocks = nn.ModuleList(
-            Block(D, options.heads, options.mlp_ratio, drop_path * i / max(depth - 1, 1), dropout)
+            Block(D, options.heads, options.mlp_ratio, drop_path * i / max(depth - 1, 1))
             for i in range(depth)
         )
         self.norm = nn.LayerNorm(D)

@@ -23,7 +23,7 @@ from hacm.training.checkpoint import load_torch
 _PUBLISHED_HEADS = 8
 
 # Their names of a block's parts, and ours.
-_RENAMED = {"mlp.fc1": "mlp.0", "mlp.fc2": "mlp.3"}
+_RENAMED = {"mlp.fc1": "mlp.0", "mlp.fc2": "mlp.2"}
 
 
 def import_released(

@@ -54,13 +54,7 @@ class PlainBlock(nn.Module):
         hidden = int(width * mlp_ratio)
         self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
         self.attn = PlainAttention(width, heads, sdpa)
-        self.mlp = nn.Sequential(
-            nn.Linear(width, hidden),
-            nn.GELU(),
-            nn.Dropout(0.0),
-            nn.Linear(hidden, width),
-            nn.Dropout(0.0),
-        )
+        self.mlp = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
 
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.attn(self.norm1(x))

@@ -57,7 +57,7 @@ def plain_block() -> Callable[[Block, Tensor], Tensor]:
     def mlp(block: Block, x: Tensor) -> Tensor:
         hidden = linear(block.mlp[0], x)
         hidden = hidden * 0.5 * (1 + torch.erf(hidden / 2**0.5))
-        return linear(block.mlp[3], hidden)
+        return linear(block.mlp[2], hidden)
 
     @torch.no_grad()
     def run(block: Block, x: Tensor) -> Tensor:

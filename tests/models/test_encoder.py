@@ -53,7 +53,7 @@ def test_features_are_the_authors(shared_data, file, objective, preset, absent) 
     )
     names = {
         **{"joints_embed.proj": "patch_embed", "temp_embed": "time_embed"},
-        **{"pos_embed": "joint_embed", "mlp.fc1": "mlp.0", "mlp.fc2": "mlp.3"},
+        **{"pos_embed": "joint_embed", "mlp.fc1": "mlp.0", "mlp.fc2": "mlp.2"},
     }
     state = {}
     for name, value in saved["model"].items():
@@ -243,10 +243,11 @@ def test_pruning_needs_a_trunk_and_a_limb() -> None:
 
 def test_stochastic_depth_is_only_for_training(stick) -> None:
     torch.manual_seed(0)
-    encoder = Encoder(stick, small(), drop_path=0.9, dropout=0.5)
+    encoder = Encoder(stick, small(), drop_path=0.9)
     x = clips(stick)
     encoder.eval()
     assert torch.equal(encoder(x), encoder(x))
     encoder.train()
-    assert not torch.equal(encoder(x), encoder(x))
+    draws = [encoder(x) for _ in range(20)]
+    assert any(not torch.equal(draw, draws[0]) for draw in draws)
     assert [block.drop_path for block in encoder.blocks] == [0, 0.9]
