@@ -124,6 +124,7 @@ def main() -> None:
     except HacmError as error:
         print(f"hacm: {error}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("hacm: stopped; the same command resumes where it can", file=sys.stderr)
-        sys.exit(130)
+    except SystemExit as stop:
+        if stop.code == 130:  # typer's answer to Ctrl-C
+            print("hacm: stopped; the same command resumes where it can", file=sys.stderr)
+        raise

@@ -216,8 +216,8 @@ def test_stopping_a_sweep_stops_its_processes(sweep_file, tmp_path):
         time.sleep(0.05)
     time.sleep(0.5)
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=30)
-    assert process.returncode == 130
+    _, told = process.communicate(timeout=30)
+    assert process.returncode == 130 and "the same command resumes" in told
     rows = json.loads((tmp_path / "runs" / "masks" / TRIALS).read_text())["trials"]
     assert [row["state"] for row in rows] == ["waiting", "waiting"]
     assert not log.with_name("seed1.pretraining.log").exists()
