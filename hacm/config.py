@@ -113,8 +113,15 @@ class LossOptions(_Options):
     """Reconstruction and cross-contrast (paper III-D)."""
 
     target: Literal["hyperbolic_motion", "motion", "position"] = "motion"
+    target_stride: int = Field(1, ge=1)
+    """Frames between the two positions of a motion; the longer, the less of it is jitter."""
+    target_norm: Literal["patch", "body"] = "patch"
+    """Targets of zero mean and unit variance in every patch (as published), or of unit size over a
+    body's clip: then joints at rest, whose motion is noise, hardly count."""
     decode_ratio: float = Field(0.25, gt=0, le=1)
     """Share of the masked tokens, drawn at random, that are decoded; 1 is the exact method."""
+    decode: Literal["uniform", "score"] = "uniform"
+    """Draw them all alike, or with the weights of the criteria."""
     contrast_weight: float = Field(0.0, ge=0, le=1)
     """alpha: loss = alpha * contrast + (1 - alpha) * reconstruction. The released code adds them
     unweighted, which AdamW cannot tell from 0.5."""

@@ -7,40 +7,56 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from hacm.config import LossOptions
-from hacm.data.sequences import motion
+from hacm.config import Config, LossOptions
+from hacm.data.sequences import later, motion
 from hacm.masking.hyperbolic import exp_0
 from hacm.masking.tokens import patchify
 
 
 def reconstruction_target(
-    x: Float[Tensor, "B T J 3"], patch_frames: int, target: str
-) -> Float[Tensor, "B P J r*3"]:
-    """What the decoder predicts: patches of motion (or position), each normalised.
+    x: Float[Tensor, "B T J 3"], present: Bool[Tensor, "B T"], options: Config
+) -> tuple[Float[Tensor, "B P J r*3"], Bool[Tensor, "B P"]]:
+    """What the decoder predicts, and the patches in which that is known.
 
-    Every patch has zero mean and unit variance over its r * 3 values. `hyperbolic_motion` maps each
-    motion vector by exp_0 in 3-D first.
+    Normalised patches of motion or position. `hyperbolic_motion` maps each motion vector by exp_0
+    in 3-D first.
     """
-    values = x if target == "position" else motion(x)
-    if target == "hyperbolic_motion":
-        values = exp_0(values)
-    mean, std = patch_statistics(patches := patchify(values, patch_frames))
-    return (patches - mean) / std
+    patches = target_patches(x, options)
+    if options.target == "hyperbolic_motion":
+        patches = exp_0(patches.unflatten(-1, (-1, 3))).flatten(-2)
+    there = target_is_there(present, options)
+    mean, std = target_statistics(patches, there, options.target_norm)
+    return (patches - mean) / std, there
 
 
-def patch_statistics(patches: Float[Tensor, "B P J r*3"]) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of every patch, (B, P, J, 1) each."""
-    variance = patches.var(-1, keepdim=True)
-    return patches.mean(-1, keepdim=True), (variance + 1e-6).sqrt()
+def target_patches(x: Float[Tensor, "B T J 3"], options: Config) -> Float[Tensor, "B P J r*3"]:
+    """Patches of position, or of motion over `target_stride` frames, metres."""
+    values = x if options.target == "position" else motion(x, options.target_stride)
+    return patchify(values, options.patch_frames)
 
 
-def target_is_there(
-    present: Bool[Tensor, "B T"], patch_frames: int, target: str
-) -> Bool[Tensor, "B P"]:
+def target_is_there(present: Bool[Tensor, "B T"], options: Config) -> Bool[Tensor, "B P"]:
     """Patches whose target rests only on frames in which the body is there."""
-    if target != "position":  # m[t] needs frame t + 1 too; the last one is 0 by definition
-        present = present & torch.cat([present[:, 1:], present[:, -1:]], dim=1)
-    return present.unflatten(1, (-1, patch_frames)).all(-1)
+    if options.target != "position":  # m[t] needs a later frame too
+        present = present & later(present, options.target_stride)
+    return present.unflatten(1, (-1, options.patch_frames)).all(-1)
+
+
+def target_statistics(
+    patches: Float[Tensor, "B P J r*3"], there: Bool[Tensor, "B P"], norm: str
+) -> tuple[Tensor, Tensor]:
+    """What is taken off a target, and what it is divided by.
+
+    `patch`: mean and standard deviation of every patch, (B, P, J, 1) each; `body`: 0 and the root
+    mean square over all of a body's patches that are there, (B, 1, 1, 1) each.
+    """
+    if norm == "patch":
+        variance = patches.var(-1, keepdim=True)
+        return patches.mean(-1, keepdim=True), (variance + 1e-6).sqrt()
+    known = there[:, :, None, None]
+    count = (known.sum((1, 2, 3), keepdim=True) * patches[0, 0].numel()).clamp_min(1)
+    energy = (patches.square() * known).sum((1, 2, 3), keepdim=True) / count
+    return torch.zeros_like(energy), (energy + 1e-12).sqrt()
 
 
 def reconstruction_loss(

@@ -7,15 +7,17 @@ import math
 import pytest
 import torch
 
-from hacm.config import LossOptions
+from hacm.config import Config, LossOptions
 from hacm.losses import (
     contrast_loss,
     cross_contrast,
-    patch_statistics,
     reconstruction_loss,
     reconstruction_target,
     target_is_there,
+    target_patches,
+    target_statistics,
 )
+from hacm.presets import make_config
 
 
 def random(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -25,7 +27,7 @@ def random(*shape: int, seed: int = 0) -> torch.Tensor:
 # Targets.
 
 
-def plain_target(joints: torch.Tensor, r: int, target: str) -> torch.Tensor:
+def plain_target(joints: torch.Tensor, r: int, target: str, stride: int) -> torch.Tensor:
     """One body's (T, J, 3) -> (P, J, r * 3), value by value."""
     T, J = joints.shape[:2]
     vectors = {}
@@ -35,7 +37,7 @@ def plain_target(joints: torch.Tensor, r: int, target: str) -> torch.Tensor:
             if target == "position":
                 vector = now
             else:
-                later = joints[t + 1, j].tolist() if t + 1 < T else now
+                later = joints[min(t + stride, T - 1), j].tolist()
                 vector = [b - a for a, b in zip(now, later, strict=True)]
             if target == "hyperbolic_motion":
                 n = math.sqrt(sum(v * v for v in vector))
@@ -52,33 +54,75 @@ def plain_target(joints: torch.Tensor, r: int, target: str) -> torch.Tensor:
     return result
 
 
+def everywhere(x: torch.Tensor) -> torch.Tensor:
+    return torch.ones(x.shape[:2], dtype=torch.bool)
+
+
+def options(target: str, r: int, **fields) -> Config:
+    return make_config(overrides={"frames": 12, "patch_frames": r, "target": target, **fields})
+
+
+@pytest.mark.parametrize("stride", [1, 2, 5, 20])
 @pytest.mark.parametrize("target", ["hyperbolic_motion", "motion", "position"])
 @pytest.mark.parametrize("r", [1, 3, 4])
-def test_target_is_the_formula(target: str, r: int) -> None:
+def test_target_is_the_formula(target: str, r: int, stride: int) -> None:
     x = random(2, 12, 3, 3)
-    expected = torch.stack([plain_target(body, r, target) for body in x])
-    torch.testing.assert_close(reconstruction_target(x, r, target), expected)
-    single = reconstruction_target(x.float(), r, target)
+    expected = torch.stack([plain_target(body, r, target, stride) for body in x])
+    config = options(target, r, target_stride=stride, target_norm="patch")
+    torch.testing.assert_close(reconstruction_target(x, everywhere(x), config)[0], expected)
+    single, _ = reconstruction_target(x.float(), everywhere(x), config)
     torch.testing.assert_close(single, expected.float(), atol=1e-4, rtol=1e-4)
 
 
-def test_targets_are_normalised() -> None:
-    target = reconstruction_target(random(2, 12, 3, 3), 4, "motion")
+def test_targets_of_unit_patches() -> None:
+    x = random(2, 12, 3, 3)
+    target, _ = reconstruction_target(x, everywhere(x), options("motion", 4, target_norm="patch"))
     torch.testing.assert_close(target.mean(-1), torch.zeros(2, 3, 3).double())
     torch.testing.assert_close(target.std(-1), torch.ones(2, 3, 3).double(), atol=1e-4, rtol=0)
 
 
-def test_a_body_that_stands_still_has_a_finite_target() -> None:
+def test_targets_of_unit_bodies_keep_the_proportions() -> None:
+    x = random(2, 12, 3, 3)
+    target, _ = reconstruction_target(x, everywhere(x), options("motion", 4, target_norm="body"))
+    plain = target_patches(x, options("motion", 4))
+    for body, values in zip(target, plain, strict=True):
+        size = math.sqrt(sum(v * v for v in values.flatten().tolist()) / values.numel())
+        torch.testing.assert_close(body, values / size)
+
+
+def test_the_size_of_a_body_is_that_of_its_frames() -> None:
+    """What stands in absent frames does not change the target of the others."""
+    x, present = random(1, 12, 3, 3), torch.ones(1, 12, dtype=torch.bool)
+    present[0, 8:] = False
+    config = options("motion", 4, target_norm="body")
+    here, there = reconstruction_target(x, present, config)
+    assert there.tolist() == [[True, False, False]]  # the last motion of patch 1 ends in frame 8
+    x[0, 8:] = 1e3
+    torch.testing.assert_close(reconstruction_target(x, present, config)[0][:, :1], here[:, :1])
+
+
+@pytest.mark.parametrize("norm", ["patch", "body"])
+def test_a_body_that_stands_still_has_a_finite_target(norm: str) -> None:
+    x = torch.ones(1, 12, 2, 3)
     for target in ("hyperbolic_motion", "motion", "position"):
-        values = reconstruction_target(torch.ones(1, 6, 2, 3), 3, target)
-        assert torch.equal(values, torch.zeros(1, 2, 2, 9))
+        values, _ = reconstruction_target(x, everywhere(x), options(target, 3, target_norm=norm))
+        still = torch.ones(1, 4, 2, 9) if (target, norm) == ("position", "body") else 0 * values
+        torch.testing.assert_close(values, still)
 
 
 def test_statistics_bring_a_target_back() -> None:
-    patches = random(2, 3, 4, 9)
-    mean, std = patch_statistics(patches)
-    torch.testing.assert_close((patches - mean) / std * std + mean, patches)
-    assert mean.shape == std.shape == (2, 3, 4, 1)
+    patches, there = random(2, 3, 4, 9), torch.ones(2, 3, dtype=torch.bool)
+    for norm, shape in (("patch", (2, 3, 4, 1)), ("body", (2, 1, 1, 1))):
+        mean, std = target_statistics(patches, there, norm)
+        torch.testing.assert_close((patches - mean) / std * std + mean, patches)
+        assert mean.shape == std.shape == shape
+
+
+def test_a_longer_motion_needs_a_later_frame() -> None:
+    present = torch.ones(1, 12, dtype=torch.bool)
+    present[0, 6] = False
+    there = target_is_there(present, options("motion", 3, target_stride=4))
+    assert there[0].tolist() == [False, True, False, True]  # frames 2 and 6 lack an end
 
 
 @pytest.mark.parametrize(
@@ -100,7 +144,7 @@ def test_targets_rest_on_frames_that_are_there(absent, motion, position) -> None
         ("hyperbolic_motion", motion),
         ("position", position),
     ):
-        assert target_is_there(present, 3, target)[0].int().tolist() == expected
+        assert target_is_there(present, options(target, 3))[0].int().tolist() == expected
 
 
 # Reconstruction.

@@ -249,7 +249,8 @@ def test_pictures_put_a_prediction_back_in_its_place(monkeypatch, target: str) -
     pretrainer = make(target=target)
     x = torch.randn(1, T, STICK.V, 3, generator=torch.Generator().manual_seed(0)).cumsum(1)
     joints = x[:, :, list(STICK.kept)]
-    truth = grid_to_tokens(module.reconstruction_target(joints, r, target))
+    present = torch.ones(1, T, dtype=torch.bool)
+    truth = grid_to_tokens(module.reconstruction_target(joints, present, pretrainer.config)[0])
     for p, j in PLACES:
 
         def wrong_once(visible, ids_keep, ids, p=p, j=j):

@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 from hacm.data.store import SequenceStore
@@ -153,8 +153,8 @@ class Sequences:
             return replace(batch, x=batch.x - batch.x[:, :, self._parents])
         if self.modality == "motion":
             # A step is there where both its frames are.
-            next_there = torch.cat([batch.present[:, 1:], batch.present[:, -1:]], dim=1)
-            return replace(batch, x=motion(batch.x), present=batch.present & next_there)
+            both = batch.present & later(batch.present, 1)
+            return replace(batch, x=motion(batch.x), present=both)
         return batch
 
     def _send(self, tensor: Tensor) -> Tensor:
@@ -164,9 +164,15 @@ class Sequences:
         return tensor.pin_memory().to(self.device, non_blocking=True)
 
 
-def motion(x: Float[Tensor, "B T V 3"]) -> Float[Tensor, "B T V 3"]:
-    """m[t] = x[t + 1] - x[t]; 0 at the last frame."""
-    return torch.cat([x[:, 1:] - x[:, :-1], torch.zeros_like(x[:, :1])], dim=1)
+def later(x: Shaped[Tensor, "B T *rest"], stride: int) -> Shaped[Tensor, "B T *rest"]:
+    """x[t + stride]; the last frame where there is none so late."""
+    missing = min(stride, x.shape[1])
+    return torch.cat([x[:, stride:], x[:, -1:].expand(-1, missing, *x.shape[2:])], dim=1)
+
+
+def motion(x: Float[Tensor, "B T V 3"], stride: int = 1) -> Float[Tensor, "B T V 3"]:
+    """m[t] = x[t + stride] - x[t]; towards the end, and 0 at it, x[T - 1] - x[t]."""
+    return later(x, stride) - x
 
 
 def random_crop(

@@ -8,13 +8,13 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from hacm.config import Config
+from hacm.config import Config, LossOptions
 from hacm.losses import (
     cross_contrast,
-    patch_statistics,
     reconstruction_loss,
     reconstruction_target,
-    target_is_there,
+    target_patches,
+    target_statistics,
 )
 from hacm.masking.cross_mask import Mask, MaskNoise, cross_mask, mask_noise, visible_count
 from hacm.masking.tokens import (
@@ -108,14 +108,13 @@ class Pretrainer(nn.Module):
         if config.absent_bodies == "encode":  # the released code takes absent bodies for people
             present = torch.ones_like(present)
         visible, mask = self.encode_visible(x, noise)
-        ids_decode = choose_decoded(mask, noise.decode, config.decode_ratio)
+        ids_decode = choose_decoded(mask, noise.decode, config)
         prediction = self.decoder(visible, mask.ids_keep, ids_decode)
         joints = take_joints(x, self.encoder.joints)
-        target = grid_to_tokens(reconstruction_target(joints, config.patch_frames, config.target))
-        there = target_is_there(present, config.patch_frames, config.target)
+        target, there = reconstruction_target(joints, present, config)
         reconstruction = reconstruction_loss(
             prediction.float(),
-            take_tokens(target, ids_decode),
+            take_tokens(grid_to_tokens(target), ids_decode),
             there.gather(1, ids_decode // self.encoder.J),
         )
 
@@ -135,8 +134,8 @@ class Pretrainer(nn.Module):
     ) -> tuple[Float[Tensor, "B T J 3"], Mask]:
         """Kept joints with every masked patch as the decoder imagines it, for pictures.
 
-        Predictions are normalised patches: the true patch's mean and spread bring them back to
-        metres, and predicted motion is added up from the true first frame of the patch.
+        Predictions are normalised patches: the true mean and spread bring them back to metres, and
+        predicted motion, a frame's share of it, is added up from the true first frame of the patch.
         """
         config, r = self.config, self.config.patch_frames
         visible, mask = self.encode_visible(x, noise)
@@ -145,15 +144,13 @@ class Pretrainer(nn.Module):
         ordered = take_tokens(torch.cat([empty, predicted], dim=1), mask.ids_restore)
 
         joints = take_joints(x, self.encoder.joints)
-        position = patchify(joints, r)
-        truth = position
-        if config.target != "position":
-            steps = torch.diff(joints, dim=1, append=joints[:, -1:])
-            truth = patchify(steps, r)
-        mean, std = patch_statistics(truth)
+        truth = target_patches(joints, config)
+        everywhere = torch.ones(truth.shape[:2], dtype=torch.bool, device=x.device)
+        mean, std = target_statistics(truth, everywhere, config.target_norm)
         imagined = tokens_to_grid(ordered, self.encoder.J) * std + mean
+        position = patchify(joints, r)
         if config.target != "position":
-            steps = imagined.unflatten(-1, (r, 3))
+            steps = imagined.unflatten(-1, (r, 3)) / config.target_stride
             walked = torch.cat([torch.zeros_like(steps[..., :1, :]), steps[..., :-1, :]], dim=-2)
             first = position.unflatten(-1, (r, 3))[..., :1, :]
             imagined = (first + walked.cumsum(-2)).flatten(-2)
@@ -161,11 +158,17 @@ class Pretrainer(nn.Module):
         return unpatchify(torch.where(hidden > 0, imagined, position), r), mask
 
 
-def choose_decoded(mask: Mask, uniform: Float[Tensor, "B L"], ratio: float) -> Tensor:
-    """A random part of the masked tokens (all of them for ratio 1), (B, M)."""
+def choose_decoded(mask: Mask, uniform: Float[Tensor, "B L"], options: LossOptions) -> Tensor:
+    """The masked tokens that are decoded, a share of `decode_ratio`, drawn by Gumbel-max, (B, M).
+
+    All alike, or (`decode = score`) with the weights of the criteria: what stands out is predicted
+    more often.
+    """
     masked = mask.ids_masked
-    if ratio == 1:
+    if options.decode_ratio == 1:
         return masked
-    count = max(1, visible_count(masked.shape[1], 1 - ratio))
-    order = uniform[:, : masked.shape[1]].to(masked.device).argsort(dim=1)
-    return masked.gather(1, order[:, :count])
+    count = max(1, visible_count(masked.shape[1], 1 - options.decode_ratio))
+    key = -(-uniform[:, : masked.shape[1]].to(masked.device).log()).log()
+    if options.decode == "score":
+        key = key + mask.weight.gather(1, masked).log()
+    return masked.gather(1, key.argsort(dim=1, descending=True)[:, :count])

@@ -7,8 +7,9 @@ import math
 import pytest
 import torch
 
-from hacm.config import Config
+from hacm.config import Config, LossOptions
 from hacm.errors import HacmError
+from hacm.masking.cross_mask import Mask
 from hacm.masking.tokens import take_tokens
 from hacm.models import pretrainer as module
 from hacm.models.pretrainer import Pretrainer, choose_decoded
@@ -79,7 +80,7 @@ def test_losses_are_the_formulas(stick, config: Config) -> None:
     tokens = pretrainer.encoder.block_input(pretrainer.encoder.embed(x)).flatten(1, 2)
     visible = torch.stack([tokens[b, mask.ids_keep[b]] for b in range(3)])
     visible = pretrainer.encoder.encode(visible)
-    ids = choose_decoded(mask, drawn.decode, config.decode_ratio)
+    ids = choose_decoded(mask, drawn.decode, config)
     prediction = pretrainer.decoder(visible, mask.ids_keep, ids)
     errors = []
     for b in range(3):
@@ -225,21 +226,41 @@ def test_decoded_tokens_are_a_random_part_of_the_masked(stick) -> None:
     x, present = batch(stick)
     mask = pretrainer(x, present, noise(pretrainer)).mask
     B, M = mask.ids_masked.shape
-    assert torch.equal(choose_decoded(mask, torch.rand(B, 32), 1.0), mask.ids_masked)
+    everything = LossOptions(decode_ratio=1)
+    assert torch.equal(choose_decoded(mask, torch.rand(B, 32), everything), mask.ids_masked)
     for ratio in (0.25, 0.5, 1e-6):
-        ids = choose_decoded(mask, torch.rand(B, 32), ratio)
+        ids = choose_decoded(mask, torch.rand(B, 32), LossOptions(decode_ratio=ratio))
         assert ids.shape == (B, max(1, math.floor(ratio * M)))
         for b in range(B):
             assert set(ids[b].tolist()) <= set(mask.ids_masked[b].tolist())
             assert len(set(ids[b].tolist())) == ids.shape[1]
+    uniform = LossOptions(decode_ratio=0.25, decode="uniform")
+    drawn = how_often(mask, uniform)[mask.ids_masked[0]]
+    expected = 1500 * math.floor(0.25 * M) / M
+    assert (abs(drawn - expected) < 5 * math.sqrt(expected)).all()
+
+
+def how_often(mask: Mask, options: LossOptions) -> torch.Tensor:
+    """How often each token of the first body is decoded in 1,500 draws."""
     generator = torch.Generator().manual_seed(0)
     counts = torch.zeros(32)
     for _ in range(1500):
-        uniform = torch.rand(B, 32, generator=generator)
-        counts[choose_decoded(mask, uniform, 0.25)[0]] += 1
-    expected = 1500 * math.floor(0.25 * M) / M
-    drawn = counts[mask.ids_masked[0]]
-    assert (abs(drawn - expected) < 5 * math.sqrt(expected)).all()
+        drawn = torch.rand(len(mask.ids_masked), 32, generator=generator)
+        counts[choose_decoded(mask, drawn, options)[0]] += 1
+    return counts
+
+
+@torch.no_grad()
+def test_guided_decoding_draws_with_the_weights_of_the_criteria(stick) -> None:
+    pretrainer = make(stick, CONFIGS["hacm"])
+    x, present = batch(stick)
+    mask = pretrainer(x, present, noise(pretrainer)).mask
+    # One token at a time is drawn exactly in proportion to the weights.
+    counts = how_often(mask, LossOptions(decode_ratio=1e-6, decode="score"))
+    weight = mask.weight[0] * mask.mask[0]
+    expected = 1500 * weight / weight.sum()
+    assert (abs(counts - expected) <= 5 * expected.sqrt() + 1).all()
+    assert counts.max() > 3 * 1500 / mask.ids_masked.shape[1]  # far from all alike
 
 
 # Pictures.
@@ -249,7 +270,7 @@ def perfect(pretrainer: Pretrainer, x: torch.Tensor):
     """A decoder that knows the answer to every masked token."""
     config = pretrainer.config
     joints = x[:, :, pretrainer.encoder.joints]
-    grid = module.reconstruction_target(joints, config.patch_frames, config.target)
+    grid, _ = module.reconstruction_target(joints, torch.ones(x.shape[:2]) > 0, config)
     return lambda visible, ids_keep, ids: take_tokens(grid.flatten(1, 2), ids)
 
 
