@@ -28,12 +28,14 @@ class Clip:
         present: frames in which each body is there.
         name: of the sequence.
         label: name of its class.
+        recorded: its frames before resizing.
     """
 
     x: Float[Tensor, "B T V 3"]
     present: Bool[Tensor, "B T"]
     name: str
     label: str
+    recorded: int
 
 
 def load_clip(store: SequenceStore, index: int, frames: int) -> Clip:
@@ -47,8 +49,9 @@ def load_clip(store: SequenceStore, index: int, frames: int) -> Clip:
             f"{store.path} holds the sequences 0..{len(store) - 1}, not one numbered {index}"
         )
     batch = Sequences(store, frames).batch(torch.tensor([index]))
-    name, label = store.columns["name"][index], store.label_names[store.labels[index]]
-    return Clip(batch.x, batch.present, str(name), label)
+    name, frames = (store.columns[column][index] for column in ("name", "frames"))
+    label = store.label_names[store.labels[index]]
+    return Clip(batch.x, batch.present, str(name), label, int(frames))
 
 
 def open_encoder(run_dir: str | Path, layout: SkeletonLayout, seed: int = 0) -> Encoder:

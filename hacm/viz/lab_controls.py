@@ -30,7 +30,7 @@ class LabControls:
 
     Attributes:
         by_name: the widgets that hold a value.
-        resample, copy: buttons.
+        resample: a button.
         widget: everything, with the views below.
     """
 
@@ -65,6 +65,7 @@ class LabControls:
                 **{"layout": w.Layout(width="130px"), "style": {"description_width": "50px"}},
             ),
             "body": w.ToggleButtons(style={"button_width": "70px"}),
+            "settings": w.ToggleButton(description="Settings (YAML)", icon="file-text-o"),
         }
         for name in ("data", "encoder"):
             self.by_name[name].continuous_update = False
@@ -73,14 +74,14 @@ class LabControls:
         self.by_name["speed"].observe(self._on_speed, "value")
         self._on_speed()
         self.resample = w.Button(description="Resample", icon="refresh")
-        self.copy = w.Button(description="Copy settings", icon="copy")
-        self._yaml = w.Textarea(layout=w.Layout(width="98%", height="210px", display="none"))
+        self._yaml = w.Textarea(layout=w.Layout(width="98%", height="250px", display="none"))
         self._status = w.HTML()
         self._views = w.VBox()
         wrap = w.Layout(flex_flow="row wrap")
-        frame, speed, body = (self.by_name[name] for name in ("frame", "speed", "body"))
+        names = ("frame", "speed", "settings", "body")
+        frame, speed, settings, body = (self.by_name[name] for name in names)
         columns = [w.VBox([self.by_name[name] for name in column]) for column in COLUMNS]
-        player = (self.play, frame, speed, self.resample, self.copy, body)
+        player = (self.play, frame, speed, self.resample, settings, body)
         self.widget = w.VBox(
             [
                 *(w.HBox(columns, layout=wrap), w.HBox(player, layout=wrap)),
@@ -118,9 +119,9 @@ class LabControls:
         )
 
     def show_yaml(self, text: str) -> None:
-        """Text to copy."""
+        """Text to copy; the field vanishes without any."""
         self._yaml.value = text
-        self._yaml.layout.display = ""
+        self._yaml.layout.display = "" if text else "none"
 
     def show_figures(self, figures: LabFigures) -> None:
         """Put the views below the controls."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from plotly.subplots import make_subplots
 from hacm.skeleton import SkeletonLayout
 from hacm.viz import theme
 from hacm.viz.clips import Clip
-from hacm.viz.live import live_figure
+from hacm.viz.live import live_figure, restyle
 from hacm.viz.masked_clip import cursors
 from hacm.viz.masks import color_range, joint_axis, map_trace
 from hacm.viz.poincare import rim
@@ -25,21 +24,8 @@ HEIGHT = 450
 """Pixels; together the views are 1070 wide: all are seen at once in a window of 1280 x 800."""
 UPPER = {"weight": "sampling weight / uniform", "score": "score, standardised in each group"}
 BINS = np.linspace(0, 1, 51)
-
-
-def restyle(figure: go.Figure, values: Sequence[dict[str, Any]], first: int = 0) -> None:
-    """Give consecutive traces other values of the same properties, in one message.
-
-    A `batch_update` would leave out a value that happens to be the old one, and the browser would
-    then unset that property.
-    """
-    together = {name: [_sendable(one[name]) for one in values] for name in values[0]}
-    figure.plotly_restyle(together, list(range(first, first + len(values))))
-
-
-def _sendable(value: Any) -> Any:
-    """The message queue takes no strided arrays."""
-    return np.ascontiguousarray(value) if isinstance(value, np.ndarray) else value
+OF_A_CLIP = ("x", "y", "z", "text", "line.color", "marker.color")
+"""What another clip changes in the traces of the scene."""
 
 
 class LabFigures:
@@ -50,12 +36,10 @@ class LabFigures:
     """
 
     def __init__(self, layout: SkeletonLayout, clip: Clip, study: Study) -> None:
-        self.layout, self.body, self.frame = layout, 0, -1
+        self.layout, self.body = layout, 0
         self.names = [layout.joints[joint] for joint in study.joints]
         self._set(clip, study)
-        self.scene = live_figure(self.skeleton.traces())
-        self._set_stage()
-        theme.style(self.scene, "", HEIGHT, width=380, legend=legend_above(), margin={"t": 60})
+        self.scene = self._make_scene()
         self.maps = self._make_maps()
         self.disk = self._make_disk()
         self.histogram = self._make_histogram()
@@ -75,63 +59,62 @@ class LabFigures:
         self.body = body
         hidden = study.hidden[body]
         shown = (study.preference if upper == "weight" else study.standard_score)[body]
-        if new_clip:
-            self._set_stage()
-        values = {"z": shown.T.astype(np.float32), **color_range(shown)}
-        self.maps.layout.annotations[0].text = UPPER[upper]
-        restyle(self.maps, [values, {"z": hidden.T.astype(np.float32), "zmin": 0, "zmax": 1}])
+        restyle(
+            self.maps,
+            [
+                {"z": shown.T.astype(np.float32), **color_range(shown)},
+                {"z": hidden.T.astype(np.float32), "zmin": 0, "zmax": 1},
+            ],
+            layout={"annotations[0].text": UPPER[upper], **_cursor_at(frame)},
+        )
+        inputs = study.inputs
+        self.points, self.root = disk_projection(
+            inputs.tokens[body],
+            None if inputs.root is None else inputs.root[body],
+            inputs.curvature,
+            inputs.space,
+        )
+        self._show_disk(frame)
         share = np.histogram(study.frequency[body].numpy(), BINS)[0] / hidden.size
         uniform = sum(study.mask.kept) / hidden.size
         line = {"x": [uniform, uniform], "y": [0, 100 * float(share.max())]}
         restyle(self.histogram, [{"x": (BINS[1:] + BINS[:-1]) / 2, "y": 100 * share}, line])
-        self.move(frame)
+        # Last: while WebGL paints, the browser cannot draw the others.
+        if new_clip:
+            fresh = self.skeleton.traces(frame, legend=False)
+            values = [{key: trace[key] for key in OF_A_CLIP} for trace in fresh]
+            restyle(self.scene, values, layout=self.skeleton.stage(self.scene))
+        else:
+            restyle(self.scene, self.skeleton.frame(frame))
 
     def move(self, frame: int) -> None:
         """Another frame of the same clip."""
+        self.maps.plotly_relayout(_cursor_at(frame))
+        self._show_disk(frame)
         restyle(self.scene, self.skeleton.frame(frame))
-        if frame != self.frame:
-            self.maps.layout.shapes = cursors(frame, ("", "2"))
-        self.frame = frame
-        patch = frame * len(self.hidden[0]) // self.skeleton.T
-        masked, root = self.hidden[self.body, patch] > 0, self.root[self.body]
-        dots = [(self.points[self.body][patch], np.where(masked, "circle-open", "circle").tolist())]
-        if root is not None:
-            dots.append((root[patch, None], "x"))
-        restyle(
-            self.disk,
-            [
-                {
-                    **dict(zip("xy", places.T.astype(np.float32), strict=True)),
-                    "marker.symbol": symbols,
-                }
-                for places, symbols in dots
-            ],
-            first=1,
-        )
 
-    def _set_stage(self) -> None:
-        """Axes and floor of another clip."""
-        self.scene.update_layout(scene=self.skeleton.scene_layout())
-        floor = self.skeleton.floor()
-        number = len(self.skeleton.frame(0))
-        restyle(self.scene, [{"x": floor.x, "y": floor.y, "z": floor.z}], first=number)
+    def _show_disk(self, frame: int) -> None:
+        patch = frame * len(self.hidden[0]) // self.skeleton.T
+        masked = self.hidden[self.body, patch] > 0
+        dots = [(self.points[patch], np.where(masked, "circle-open", "circle").tolist())]
+        if self.root is not None:
+            dots.append((self.root[patch, None], "x"))
+        values = [
+            {**dict(zip("xy", places.T.astype(np.float32), strict=True)), "marker.symbol": symbols}
+            for places, symbols in dots
+        ]
+        restyle(self.disk, values, first=1)
 
     def _set(self, clip: Clip, study: Study) -> None:
         self.clip, self.study, self.hidden = clip, study, study.hidden
         self.skeleton = MovingSkeleton(
             clip.x.numpy(), self.layout, hidden=study.hidden, present=clip.present.numpy()
         )
-        inputs = study.inputs
-        both = [
-            disk_projection(
-                tokens,
-                None if inputs.root is None else inputs.root[body],
-                inputs.curvature,
-                inputs.space,
-            )
-            for body, tokens in enumerate(inputs.tokens)
-        ]
-        self.points, self.root = [pair[0] for pair in both], [pair[1] for pair in both]
+
+    def _make_scene(self) -> go.Figure:
+        figure = live_figure(self.skeleton.traces())
+        theme.style(figure, "", HEIGHT, width=380, legend=legend_above(), margin={"t": 60})
+        return figure.update_layout(self.skeleton.stage(figure))
 
     def _make_maps(self) -> go.Figure:
         figure = live_figure(
@@ -153,8 +136,9 @@ class LabFigures:
         theme.style(figure, "", HEIGHT, width=430, margin={"t": 30})
         figure.update_yaxes(**joint_axis(self.names))
         figure.update_yaxes(tickfont={"size": 9})
-        figure.update_xaxes(showgrid=False)
-        return figure
+        # With a fixed range the cursors move without the maps being drawn again.
+        figure.update_xaxes(showgrid=False, range=[-0.5, self.skeleton.T - 0.5])
+        return figure.update_layout(shapes=cursors(0, ("", "2")))
 
     def _make_disk(self) -> go.Figure:
         dots: dict[str, Any] = {"mode": "markers", "hoverinfo": "text", "showlegend": False}
@@ -202,3 +186,8 @@ class LabFigures:
         figure.update_xaxes(range=[0, 1], tickformat=".0%")
         figure.update_yaxes(title="% of tokens", rangemode="tozero", title_font={"size": 12})
         return figure
+
+
+def _cursor_at(frame: int) -> dict[str, int]:
+    """The maps' cursors, as paths of their layout."""
+    return {f"shapes[{map_}].{end}": frame for map_ in range(2) for end in ("x0", "x1")}

@@ -30,6 +30,10 @@ from hacm.viz.study import CRITERIA, Study, mask_config, seen_by, study
 
 DRAWS = 500
 """Masks behind the histogram of keep frequencies."""
+HOW_TO_USE = """\
+# Save this as SETTINGS.yaml, then train with these masks:
+# papermill notebooks/03_pretraining.ipynb OUT.ipynb -k python3 -f SETTINGS.yaml
+"""
 
 
 class MaskLab:
@@ -91,17 +95,21 @@ class MaskLab:
 
     def settings(self) -> str:
         """The options as YAML for papermill's `-f`: the parameter `overrides` of 03_pretraining."""
-        config, names, note = self.config(), ["temporal", "spatial", *MENUS, *SLIDERS], ""
+        config, names, note = self.config(), ["temporal", "spatial", *MENUS, *SLIDERS], HOW_TO_USE
         if self.controls["criterion"] in self.own:
             names = names[2:]
-            note = "# The criterion is a function: hand it to cross_mask(criteria=[f, f]).\n"
+            note += "# The criterion is a function: hand it to cross_mask(criteria=[f, f]).\n"
         overrides = {name: getattr(config, name) for name in names}
         return note + yaml.safe_dump({"overrides": overrides}, sort_keys=False)
+
+    def _show_settings(self) -> None:
+        self.controls.show_yaml(self.settings() if self.controls["settings"] else "")
 
     def refresh(self) -> None:
         """Compute the mask again and update the views, or say why that cannot be."""
         try:
             config = self.config()
+            self._show_settings()
             chosen = self.controls["criterion"]
             criteria = [checked(chosen, self.own[chosen])] * 2 if chosen in self.own else None
             result = study(
@@ -172,6 +180,8 @@ class MaskLab:
             f"{sum(result.mask.kept)} of {result.hidden[0].size} tokens of a body are visible",
             f"entropy of the sampling weights over uniform: {entropy}",
         ]
+        if self.clip.recorded == 1:
+            parts.append("the sequence has a single frame: nothing moves")
         present = self.clip.present
         parts += [
             f"body {body + 1} is there in {there} of {present.shape[1]} frames"
@@ -212,8 +222,8 @@ class MaskLab:
         on(("sequence",), self._on_sequence)
         on(("frame",), self._on_frame)
         on(("body", "upper"), self._redraw)
+        on(("settings",), self._show_settings)
         self.controls.resample.on_click(self._on_resample)
-        self.controls.copy.on_click(lambda _: self.controls.show_yaml(self.settings()))
 
     def _on_source(self) -> None:
         self._open(self.controls["data"], self.controls["encoder"])

@@ -90,7 +90,7 @@ def clip_with_maps(
         heat.update(colorbar={"len": part[1] - part[0], "y": sum(part) / 2, "x": 1.0})
         figure.add_trace(heat, row=row, col=2)
     theme.style(figure, "", 500 if rows == 1 else 700, margin={"t": 50})
-    figure.update_layout(scene=skeleton.scene_layout(), legend=legend_above())
+    figure.update_layout(legend=legend_above())
     figure.update_yaxes(**joint_axis(_names(layout, joints)))
     figure.update_xaxes(showgrid=False)
 
@@ -144,7 +144,6 @@ def compare_masks(
             col=column,
         )
         figure.update_yaxes(**joint_axis(names), row=2, col=column)
-        figure.update_layout({scene: skeleton.scene_layout()})
         skeletons.append(skeleton)
     theme.style(figure, "", 720, margin={"t": 70}, legend={**legend_above(), "y": 1.04})
     figure.update_xaxes(showgrid=False)
@@ -176,4 +175,7 @@ def _play(
         for i, t in enumerate(shown)
     ]
     figure.update_layout(shapes=cursors(shown[0], axes))
-    return theme.add_playback(figure, [str(t) for t in shown], frames_per_second)
+    theme.add_playback(figure, [str(t) for t in shown], frames_per_second)
+    for one in skeletons:
+        figure.update_layout(one.stage(figure))
+    return figure

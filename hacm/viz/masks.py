@@ -68,7 +68,8 @@ def color_range(values: Float[np.ndarray, "P J"]) -> dict[str, float]:
 
 def colorbar(label: str) -> dict[str, Any]:
     """A thin colour bar with its name on top."""
-    return {"title": {"text": label, "side": "top"}, "thickness": 12, "len": 1, "nticks": 5}
+    title = {"text": label, "side": "top", "font": {"size": 12}}
+    return {"title": title, "tickfont": {"size": 11}, "thickness": 12, "len": 1, "nticks": 5}
 
 
 def joint_axis(joints: Sequence[str]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 from hacm.errors import HacmError
 from hacm.skeleton import SkeletonLayout
 from hacm.viz import theme
-from hacm.viz.scene import floor, legend_above, scene_layout, upright
+from hacm.viz.scene import aspect_of, floor, legend_above, scene_layout, upright
 
 SIDE_COLORS = {
     "left": theme.LEFT,
@@ -107,8 +107,9 @@ class MovingSkeleton:
         """All traces at one frame; `legend` adds the colours' meaning."""
         parts = [part(self.layout, joint) for joint in range(self.layout.V)]
         names = list(SIDE_COLORS)
-        scale = [[i / (len(names) - 1), color] for i, color in enumerate(SIDE_COLORS.values())]
-        paint: dict[str, Any] = {"colorscale": scale, "cmin": 0, "cmax": len(names) - 1}
+        solid = _paint(SIDE_COLORS.values())
+        # Fading by opacity would cost WebGL another pass over the picture.
+        ghost = _paint(map(theme.faded, SIDE_COLORS.values()))
         joint_color = [names.index(p) for p in parts] * self.bodies
         bone_color = [names.index(parts[c]) for _, c in self.layout.bones for _ in range(3)]
         bone_color = bone_color * self.bodies
@@ -118,13 +119,12 @@ class MovingSkeleton:
             for name in self.layout.joints
         ]
         looks: list[dict[str, Any]] = [
-            {"mode": "lines", "line": {"width": 7, "color": bone_color, **paint}},
-            {"mode": "lines", "line": {"width": 3, "color": bone_color, **paint}, "opacity": 0.5},
-            {"mode": "markers", "marker": {"size": 4.5, "color": joint_color, **paint}},
+            {"mode": "lines", "line": {"width": 7, "color": bone_color, **solid}},
+            {"mode": "lines", "line": {"width": 2, "color": bone_color, **ghost}},
+            {"mode": "markers", "marker": {"size": 4.5, "color": joint_color, **solid}},
             {
                 "mode": "markers",
-                "marker": {"size": 4, "color": joint_color, "symbol": "circle-open", **paint},
-                "opacity": 0.6,
+                "marker": {"size": 4, "color": joint_color, "symbol": "circle-open", **ghost},
             },
         ]
         if self.imagined is not None:
@@ -179,9 +179,9 @@ class MovingSkeleton:
             ends[:, i, :2] = joints[:, bone]
         return np.where(shown[:, : ends.shape[1], None, None], ends, np.nan)
 
-    def scene_layout(self) -> dict[str, Any]:
-        """Equal axes with ranges fixed over the whole clip."""
-        return scene_layout(self._everything())
+    def stage(self, figure: go.Figure) -> dict[str, Any]:
+        """Axes and camera of its scene, for the layout of a figure that has its size."""
+        return {self.scene: scene_layout(self._everything(), aspect_of(figure, self.scene))}
 
     def floor(self) -> go.Scatter3d:
         """A grid below the feet."""
@@ -191,6 +191,13 @@ class MovingSkeleton:
         if self.imagined is None:
             return self.x
         return np.concatenate([self.x, self.imagined], axis=2)
+
+
+def _paint(colors: Iterable[str]) -> dict[str, Any]:
+    """Colours by their number."""
+    shades = list(colors)
+    scale = [[number / (len(shades) - 1), color] for number, color in enumerate(shades)]
+    return {"colorscale": scale, "cmin": 0, "cmax": len(shades) - 1}
 
 
 def skeleton_animation(
@@ -233,8 +240,9 @@ def skeleton_animation(
         go.Frame(data=[go.Scatter3d(**p) for p in clip.frame(t)], traces=moving, name=str(i))
         for i, t in enumerate(shown)
     ]
-    theme.style(figure, title, height, scene=clip.scene_layout(), legend=legend_above())
-    return theme.add_playback(figure, [str(t) for t in shown], frames_per_second)
+    theme.style(figure, title, height, legend=legend_above())
+    theme.add_playback(figure, [str(t) for t in shown], frames_per_second)
+    return figure.update_layout(clip.stage(figure))
 
 
 def joint_colors(layout: SkeletonLayout, joints: Sequence[int] | None = None) -> list[str]:

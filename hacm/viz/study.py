@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -83,16 +84,23 @@ class Study:
     Attributes:
         inputs: what the criteria looked at.
         mask: one draw.
-        frequency: how often each token stays visible.
         statistics: entropy of the weights and their largest ratio (`mask_statistics`).
         joints: which of the layout's joints are tokens.
+        keep, draws, generator: of the many masks behind `frequency`.
     """
 
     inputs: MaskInputs
     mask: Mask
-    frequency: Float[Tensor, "B L"]
     statistics: dict[str, float]
     joints: tuple[int, ...]
+    keep: str
+    draws: int
+    generator: torch.Generator
+
+    @cached_property
+    def frequency(self) -> Float[Tensor, "B L"]:
+        """How often each token stays visible; drawn when first asked for, to let pictures begin."""
+        return keep_frequency(self.mask, draws=self.draws, keep=self.keep, generator=self.generator)
 
     def grid(self, tokens: Float[Tensor, "B L"]) -> Float[np.ndarray, "B P J"]:
         """One value a token as (patch, joint) maps, for pictures; a copy."""
@@ -140,21 +148,21 @@ def study(
     draws: int = 500,
     criteria: Sequence[str | Score] | None = None,
 ) -> Study:
-    """Draw a mask, then many more for the frequencies.
+    """Draw a mask.
 
     Args:
         inputs: from `seen_by`, `Encoder.mask_inputs` or `build_inputs`.
         joints: which of the layout's joints are tokens.
         config: the options.
         seed: of the draws.
-        draws: for the frequencies.
+        draws: for the frequencies, if they are asked for.
         criteria: functions instead of `config`'s criteria, as in `cross_mask`.
     """
     B, P, J = inputs.tokens.shape[:3]
     generator = torch.Generator().manual_seed(seed)
     mask = cross_mask(inputs, config, mask_noise(B, P, J, generator), criteria)
-    frequency = keep_frequency(mask, draws=draws, keep=config.keep, generator=generator)
-    return Study(inputs, mask, frequency, mask_statistics(mask, J), tuple(joints))
+    statistics = mask_statistics(mask, J)
+    return Study(inputs, mask, statistics, tuple(joints), config.keep, draws, generator)
 
 
 def group_scores(inputs: MaskInputs, config: Config) -> dict[str, Float[np.ndarray, "B P J"]]:
@@ -183,13 +191,13 @@ def compare_options(
         One row a value: `option`, `value`, the keys of `mask_statistics`, and `moved`: share of the
         visible tokens that are not visible at the starting point with the same noise.
     """
-    start = study(seen_by(encoder, x, config), encoder.joints, config, seed=seed, draws=1)
+    start = study(seen_by(encoder, x, config), encoder.joints, config, seed=seed)
     rows = []
     for option, values in trials.items():
         for value in values:
             changed = parse_config({**config.model_dump(), option: value}, "masking options")
             inputs = seen_by(encoder, x, changed)
-            other = study(inputs, encoder.joints, changed, seed=seed, draws=1)
+            other = study(inputs, encoder.joints, changed, seed=seed)
             visible = other.mask.mask == 0
             moved = float((start.mask.mask[visible] == 1).float().mean())
             rows.append({"option": option, "value": value, **other.statistics, "moved": moved})

@@ -33,10 +33,20 @@ QUALITATIVE = (
 pio.renderers.default = "plotly_mimetype"
 
 
+def faded(color: str) -> str:
+    """Halfway to the grey of the text."""
+    parts = [[int(one[i : i + 2], 16) for i in (1, 3, 5)] for one in (color, TEXT)]
+    return "#" + "".join(f"{(a + b) // 2:02x}" for a, b in zip(*parts, strict=True))
+
+
 def style(figure: go.Figure, title: str = "", height: int = 460, **layout: Any) -> go.Figure:
     """Give a figure the common look and return it."""
     figure.update_layout(
-        title={"text": title, "x": 0.01, "xanchor": "left", "font": {"size": 16}},
+        title={
+            **{"text": title, "x": 0.01, "xanchor": "left", "font": {"size": 16}},
+            # At the top: there may be a legend below.
+            **{"y": 1, "yanchor": "top", "pad": {"t": 6}},
+        },
         height=height,
         margin={"l": 10, "r": 10, "t": 50 if title else 20, "b": 10},
         paper_bgcolor="rgba(0,0,0,0)",
@@ -48,6 +58,8 @@ def style(figure: go.Figure, title: str = "", height: int = 460, **layout: Any) 
         modebar={"bgcolor": "rgba(0,0,0,0)", "color": TEXT},
     )
     axis = {"gridcolor": GRID, "zeroline": False, "linecolor": GRID, "automargin": True}
+    # Nothing to hide: margins grow with their labels. And looking for labels to hide is slow.
+    axis["ticklabeloverflow"] = "allow"
     figure.update_xaxes(**axis)
     figure.update_yaxes(**axis)
     return figure.update_layout(**layout)
@@ -130,7 +142,8 @@ def _pictures(figures: Sequence[go.Figure]) -> list[bytes]:
     """PNG files of figures without their controls, all from one start of the browser."""
     stills = [go.Figure(figure.data, figure.layout) for figure in figures]
     for still in stills:
-        still.update_layout(sliders=[], updatemenus=[], paper_bgcolor="white")
+        still.layout.sliders = still.layout.updatemenus = []
+        still.layout.paper_bgcolor = "white"
     with tempfile.TemporaryDirectory() as folder:
         files = [Path(folder) / f"{number}.png" for number in range(len(stills))]
         width = figures[0].layout.width or 960

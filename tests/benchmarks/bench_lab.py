@@ -153,8 +153,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rounds", type=int, default=15, help="changes of each kind")
-    print("milliseconds")
-    print(table(lab(parser.parse_args().rounds)))
+    rows = lab(parser.parse_args().rounds)
+    print(f"milliseconds; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+    print(table(rows))
 
 
 if __name__ == "__main__":

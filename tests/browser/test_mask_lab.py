@@ -128,7 +128,7 @@ def test_the_lab_answers(store, tmp_path, theme):
         pictures.append(views.screenshot(f"lab_{theme}_5_playing"))
         lab.page.locator(".jupyter-widgets.widget-play button").first.click()
 
-        lab.page.get_by_text("Copy settings").last.click()
+        lab.page.get_by_text("Settings (YAML)").last.click()
         lab.page.wait_for_timeout(800)
         settings = lab.page.locator(".widget-textarea textarea").input_value()
         assert "overrides:" in settings and "mask_ratio: 0.5" in settings

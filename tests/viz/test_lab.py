@@ -12,6 +12,7 @@ from hacm.presets import make_config
 from hacm.skeleton import COCO17, KINECT_V1, KINECT_V2
 from hacm.training.checkpoint import save_encoder
 from hacm.training.pretrain import build_pretrainer
+from hacm.viz.lab_server import notebooks_folder
 from hacm.viz.mask_lab import MaskLab
 from tests.viz.conftest import ALL_LAYOUTS, NO_TRUNK
 
@@ -146,6 +147,24 @@ def test_an_empty_class_is_said(make_store):
     assert lab.message == "" and lab.clip.label == "stand"
 
 
+def test_a_single_frame_is_said(make_store):
+    lab = MaskLab(str(make_store(KINECT_V2).path))
+    assert "single frame" not in lab.controls._status.value
+    set_to(lab, sequence=2)
+    assert "a single frame: nothing moves" in lab.controls._status.value and lab.message == ""
+
+
+def test_colours_and_names_follow_the_number_of_bodies(make_store):
+    lab = MaskLab(str(make_store(KINECT_V2).path))
+    for label, sequence, bodies in ((1, 1, 2), (0, 0, 1)):
+        set_to(lab, **{"class": label, "sequence": sequence})
+        joints = lab.figures.scene.data[2]
+        assert len(joints.x) == len(joints.text) == len(joints.marker.color) == bodies * KINECT_V2.V
+        bones = lab.figures.scene.data[0]
+        assert len(bones.x) == len(bones.line.color)
+        assert ("body 2" in joints.text[-1]) == (bodies == 2)
+
+
 def test_a_body_that_is_mostly_away_is_said(make_store):
     lab = MaskLab(str(make_store(KINECT_V2).path), sequence=3)
     assert "body 2 is there in" in lab.controls._status.value
@@ -189,11 +208,32 @@ def test_settings_are_what_papermill_takes(make_store):
     config = make_config("hacm", "tiny", overrides)
     assert (config.temporal, config.spatial, config.keep) == ("motion", "motion", "low")
     assert (config.tau, config.mask_ratio, config.attention) == (0.333, 0.75, "encoder")
-    lab.controls.copy.click()
-    assert lab.controls._yaml.value == lab.settings()
+    assert lab.controls._yaml.layout.display == "none"
+    set_to(lab, settings=True)
+    assert lab.controls._yaml.value == lab.settings() and not lab.controls._yaml.layout.display
     set_to(lab, criterion="height")
-    note, overrides = lab.settings().split("\n", 1)
-    assert note.startswith("#") and "temporal" not in yaml.safe_load(overrides)["overrides"]
+    shown = lab.controls._yaml.value
+    assert shown == lab.settings() and "# The criterion is a function" in shown
+    assert "temporal" not in yaml.safe_load(shown)["overrides"]
+    set_to(lab, settings=False)
+    assert lab.controls._yaml.layout.display == "none"
+
+
+def test_papermill_reads_the_settings(make_store, tmp_path):
+    from papermill.iorw import load_notebook_node, read_yaml_file
+    from papermill.parameterize import parameterize_notebook
+
+    lab = MaskLab(str(make_store(KINECT_V2).path), tau=0.4)
+    (tmp_path / "SETTINGS.yaml").write_text(lab.settings())
+    parameters = read_yaml_file(str(tmp_path / "SETTINGS.yaml"))
+    notebook = load_notebook_node(str(notebooks_folder() / "03_pretraining.ipynb"))
+    cells = parameterize_notebook(notebook, parameters, kernel_name="python3").cells
+    values: dict = {}
+    for cell in cells:
+        if {"parameters", "injected-parameters"} & set(cell.metadata.get("tags", [])):
+            exec(cell.source, values)
+    config = make_config(values["objective"], values["preset"], values["overrides"])
+    assert config.tau == 0.4 and config.spatial == "hierarchy"
 
 
 def test_sixty_thousand_sequences_are_not_read(tmp_path):

@@ -4,7 +4,7 @@ from plotly.graph_objects import Figure
 
 from hacm.errors import HacmError
 from hacm.skeleton import KINECT_V2
-from hacm.viz.scene import scene_layout, upright
+from hacm.viz.scene import aspect_of, scene_layout, upright
 from hacm.viz.skeleton3d import MovingSkeleton, joint_colors, on_all_joints, skeleton_animation
 from hacm.viz.theme import LEFT, RIGHT, TRUNK
 from tests.viz.conftest import ALL_LAYOUTS, moving
@@ -84,8 +84,42 @@ def test_two_people_are_seen_from_their_side():
     x = np.zeros((2, 4, KINECT_V2.V, 3))
     x += moving(KINECT_V2, 4, 2) * 0.1
     x[1, ..., 2] += 2  # the second stands behind the first, seen from the sensor
-    eye = scene_layout(upright(x))["camera"]["eye"]
+    eye = scene_layout(upright(x), 1.0)["camera"]["eye"]
     assert abs(eye["x"]) > 2 * abs(eye["y"])
+
+
+def on_screen(x: np.ndarray, layout: dict, aspect: float) -> np.ndarray:
+    """Where WebGL draws the points (z up): within -1 and 1 across and along is inside the scene."""
+    axes = [layout[f"{axis}axis"]["range"] for axis in "xyz"]
+    ratio = np.array([layout["aspectratio"][axis] for axis in "xyz"])
+    eye = np.array([layout["camera"]["eye"][axis] for axis in "xyz"])
+    middle, span = np.mean(axes, axis=1), np.ptp(axes, axis=1)
+    back = eye / np.linalg.norm(eye)
+    right = np.cross([0, 0, 1], back)
+    right /= np.linalg.norm(right)
+    seen = ((x - middle) / span * ratio - eye) @ np.stack([right, np.cross(back, right), back], 1)
+    half = np.tan(np.radians(45) / 2)
+    return seen[:, :2] / -seen[:, 2:] / half / [aspect, 1]
+
+
+@pytest.mark.parametrize("aspect", [0.4, 0.75, 1.0, 2.5])
+@pytest.mark.parametrize("apart", [0.0, 1.0, 4.0])
+@pytest.mark.parametrize("axis", [0, 2])
+def test_nobody_is_cut_off_and_nobody_is_far_away(aspect, apart, axis):
+    x = moving(KINECT_V2, 6, 2)
+    x[1, ..., axis] += apart
+    shown = upright(x)
+    places = on_screen(shown.reshape(-1, 3), scene_layout(shown, aspect), aspect)
+    assert 0.8 < np.abs(places).max() < 0.95
+
+
+def test_figures_know_the_shape_of_their_scenes():
+    figure = skeleton_animation(moving(KINECT_V2, 4), KINECT_V2)
+    wide = aspect_of(figure)
+    figure.layout.scene.domain.x = (0, 0.25)
+    assert aspect_of(figure) == pytest.approx(wide / 4)
+    figure.layout.width = 1600
+    assert aspect_of(figure) > wide / 4
 
 
 def test_colours_names_and_playback():

@@ -4,6 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from hacm.errors import HacmError
 from hacm.skeleton import COCO17
@@ -55,14 +56,28 @@ def test_missing_packages_are_said_in_one_sentence(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+def test_pictures_are_without_controls(tmp_path, monkeypatch):
+    drawn = []
+
+    def write_images(figures, files, **options):
+        drawn.extend(figures)
+        for file in files:
+            file.write_bytes(b"picture")
+
+    monkeypatch.setattr("plotly.io.write_images", write_images)
+    figure = animation()
+    save_figure(figure, tmp_path / "clip.png")
+    assert not drawn[0].layout.sliders and not drawn[0].layout.updatemenus
+    assert figure.layout.sliders  # only the picture's are gone
+
+
 @pytest.mark.browser
 @needs_chromium
 @pytest.mark.filterwarnings("default")
 def test_pictures_and_films(tmp_path, monkeypatch):
-    image = pytest.importorskip("PIL.Image")
     monkeypatch.setenv("BROWSER_PATH", shutil.which("chromium"))
-    with image.open(save_figure(animation(), tmp_path / "clip.png")) as picture:
+    with Image.open(save_figure(animation(), tmp_path / "clip.png")) as picture:
         assert picture.size[0] > 900
         assert len(picture.convert("RGB").getcolors(1 << 20)) > 10
-    with image.open(save_figure(animation(), tmp_path / "clip.gif")) as film:
+    with Image.open(save_figure(animation(), tmp_path / "clip.gif")) as film:
         assert film.n_frames == 3
