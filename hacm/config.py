@@ -100,8 +100,9 @@ class MaskOptions(_Options):
     grouping: Literal["odd_even", "halves", "random", "none"] = "odd_even"
     """How patches are split; `none`: one group, scored by `temporal` alone."""
     mask_ratio: float = Field(0.9, gt=0, lt=1)
-    tau: float = Field(0.9, gt=0)
-    """Temperature of the sampling weights: small is sharp."""
+    tau: float = Field(2.0, gt=0)
+    """Temperature of the sampling weights: small is sharp. (Published: 0.9 with `score_norm = max`,
+    which is far softer than 2 with `zscore`.)"""
     score_norm: Literal["max", "zscore"] = "zscore"
     keep: Literal["high", "low"] = "high"
     """Which end of the score tends to stay visible."""
@@ -113,15 +114,17 @@ class LossOptions(_Options):
     """Reconstruction and cross-contrast (paper III-D)."""
 
     target: Literal["hyperbolic_motion", "motion", "position"] = "motion"
-    target_stride: int = Field(1, ge=1)
-    """Frames between the two positions of a motion; the longer, the less of it is jitter."""
-    target_norm: Literal["patch", "body"] = "patch"
+    target_stride: int = Field(4, ge=1)
+    """Frames between the two positions of a motion (published: 1); the longer, the less of it is
+    jitter."""
+    target_norm: Literal["patch", "body"] = "body"
     """Targets of zero mean and unit variance in every patch (as published), or of unit size over a
     body's clip: then joints at rest, whose motion is noise, hardly count."""
     decode_ratio: float = Field(0.25, gt=0, le=1)
     """Share of the masked tokens, drawn at random, that are decoded; 1 is the exact method."""
-    decode: Literal["uniform", "score"] = "uniform"
-    """Draw them all alike, or with the weights of the criteria."""
+    decode: Literal["uniform", "score"] = "score"
+    """Draw them all alike, or with the weights of the criteria: what stands out is predicted more
+    often."""
     contrast_weight: float = Field(0.0, ge=0, le=1)
     """alpha: loss = alpha * contrast + (1 - alpha) * reconstruction. The released code adds them
     unweighted, which AdamW cannot tell from 0.5."""

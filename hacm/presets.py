@@ -12,7 +12,10 @@ from typing import Any
 from hacm.config import Config, parse_config
 from hacm.errors import HacmError
 
+_PUBLISHED_TARGET = {"target_norm": "patch", "target_stride": 1, "decode": "uniform"}
+
 _WITHOUT_BALL = {
+    **_PUBLISHED_TARGET,
     "prune": False,
     "space": "euclidean",
     "encoder_input": "tangent",
@@ -38,7 +41,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "tiny": {
         **{"frames": 48, "patch_frames": 4, "width": 64, "depth": 3, "heads": 4},
         **{"decoder_width": 64, "decoder_depth": 1, "decoder_heads": 4},
-        **{"epochs": 60, "batch_size": 32, "warmup_epochs": 3},
+        **{"epochs": 60, "batch_size": 32, "warmup_epochs": 3, "lr": 3e-4, "min_lr": 1.5e-4},
     },
     "small": {
         **{"width": 128, "depth": 4, "heads": 4},
@@ -52,7 +55,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     "released": {
         **{"encoder_input": "ball", "tangent_norm": "none", "tangent_scale": 1.0},
         **{"score_tokens": "position", "attention": "frozen", "score_norm": "max"},
-        **{"target": "hyperbolic_motion"},
+        **{"tau": 0.9, "target": "hyperbolic_motion"},
+        **_PUBLISHED_TARGET,
         **{"contrast_weight": 0.5, "contrast_loss": "mse", "contrast_temperature": 1.0},
         **{"contrast_normalize": False, "decode_ratio": 1.0, "absent_bodies": "encode"},
     },
