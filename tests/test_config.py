@@ -24,7 +24,7 @@ def test_defaults_are_the_published_ones() -> None:
     config = make_config()
     published = {
         **{"frames": 72, "patch_frames": 3, "patches": 24, "width": 256, "depth": 8, "heads": 8},
-        **{"mlp_ratio": 4.0, "decoder_depth": 3, "mask_ratio": 0.9, "tau": 0.9},
+        **{"mlp_ratio": 4.0, "decoder_depth": 3, "mask_ratio": 0.9},
         **{"root_weight": 0.01, "curvature": 1.0, "grouping": "odd_even", "prune": True},
         **{"lr": 1e-3, "min_lr": 5e-4, "warmup_epochs": 20, "epochs": 400, "batch_size": 64},
         **{"weight_decay": 0.05, "betas": (0.9, 0.95), "rotation": 0.3, "min_crop": 0.5},

@@ -144,7 +144,10 @@ def test_targets_rest_on_frames_that_are_there(absent, motion, position) -> None
         ("hyperbolic_motion", motion),
         ("position", position),
     ):
-        assert target_is_there(present, options(target, 3))[0].int().tolist() == expected
+        assert (
+            target_is_there(present, options(target, 3, target_stride=1))[0].int().tolist()
+            == expected
+        )
 
 
 # Reconstruction.

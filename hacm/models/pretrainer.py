@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from hacm.config import Config, LossOptions
+from hacm.data.sequences import later
 from hacm.losses import (
     cross_contrast,
     reconstruction_loss,
@@ -150,7 +151,9 @@ class Pretrainer(nn.Module):
         imagined = tokens_to_grid(ordered, self.encoder.J) * std + mean
         position = patchify(joints, r)
         if config.target != "position":
-            steps = imagined.unflatten(-1, (r, 3)) / config.target_stride
+            frame = torch.arange(config.frames, device=x.device)[None]
+            span = (later(frame, config.target_stride) - frame).clamp_min(1)
+            steps = imagined.unflatten(-1, (r, 3)) / span.view(1, -1, 1, r, 1)
             walked = torch.cat([torch.zeros_like(steps[..., :1, :]), steps[..., :-1, :]], dim=-2)
             first = position.unflatten(-1, (r, 3))[..., :1, :]
             imagined = (first + walked.cumsum(-2)).flatten(-2)

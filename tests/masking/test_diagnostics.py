@@ -48,9 +48,11 @@ def test_a_random_mask_steers_nothing():
     assert found == pytest.approx({"entropy_temporal": 1, "weight_ratio_temporal": 1})
 
 
-@pytest.mark.parametrize("options", [{}, {"keep": "low"}, {"grouping": "halves"}, {"tau": 0.2}])
+@pytest.mark.parametrize(
+    "options", [{"keep": "high"}, {"keep": "low"}, {"grouping": "halves"}, {"tau": 0.2}]
+)
 def test_frequencies_are_those_of_many_masks(options):
-    keep = options.get("keep", "high")
+    keep = options.get("keep", MaskOptions().keep)
     mask, draws = draw(**options), 1000
     generator = torch.Generator().manual_seed(1)
     fast = keep_frequency(mask, draws=draws, keep=keep, generator=generator)

@@ -53,16 +53,33 @@ def noise(pretrainer: Pretrainer, B: int = 3, seed: int = 0):
 # The losses.
 
 
-def plain_target(joints: torch.Tensor, p: int, target: str) -> torch.Tensor:
-    """(24, 3) of one joint -> its normalised patch p."""
-    values = joints.double()
-    if target != "position":
-        values = torch.cat([values[1:] - values[:-1], torch.zeros(1, 3).double()])
-    if target == "hyperbolic_motion":
-        n = values.norm(dim=-1, keepdim=True)
-        values = torch.where(n > 0, torch.tanh(n) / n.clamp_min(1e-12) * values, values)
-    patch = values[3 * p : 3 * p + 3].flatten()
-    return (patch - patch.mean()) / (patch.var() + 1e-6).sqrt()
+def plain_targets(
+    x: torch.Tensor, present: torch.Tensor, config: Config
+) -> dict[tuple[int, int], torch.Tensor]:
+    """Targets of one body (T, J, 3) by patch and joint, where all frames they need are there."""
+    last, r = len(x) - 1, config.patch_frames
+    targets = {}
+    for p in range(len(x) // r):
+        for j in range(x.shape[1]):
+            values, needed = [], []
+            for t in range(p * r, p * r + r):
+                value, needed = x[t, j].double(), [*needed, t]
+                if config.target != "position":
+                    later = min(t + config.target_stride, last)
+                    value, needed = x[later, j].double() - value, [*needed, later]
+                if config.target == "hyperbolic_motion":
+                    n = float(value.norm())
+                    value = value * (math.tanh(n) / n if n else 1)
+                values.append(value)
+            if present[needed].all():
+                targets[p, j] = torch.cat(values)
+    if config.target_norm == "patch":
+        return {
+            key: (patch - patch.mean()) / (patch.var() + 1e-6).sqrt()
+            for key, patch in targets.items()
+        }
+    size = torch.cat(list(targets.values())).square().mean().sqrt() if targets else 1
+    return {key: patch / size for key, patch in targets.items()}
 
 
 @every_config
@@ -84,13 +101,9 @@ def test_losses_are_the_formulas(stick, config: Config) -> None:
     prediction = pretrainer.decoder(visible, mask.ids_keep, ids)
     errors = []
     for b in range(3):
+        targets = plain_targets(x[b][:, joints], present[b], config)
         for m, token in enumerate(ids[b].tolist()):
-            p, j = divmod(token, len(joints))
-            needed = list(range(3 * p, 3 * p + 3))
-            if config.target != "position" and p < 7:
-                needed.append(3 * p + 3)
-            if present[b, needed].all():
-                target = plain_target(x[b, :, joints[j]], p, config.target)
+            if (target := targets.get(divmod(token, len(joints)))) is not None:
                 errors.append(float((prediction[b, m] - target).square().mean()))
     assert 0 < len(errors) < ids.numel() or config.absent_bodies == "encode"
     assert float(losses.reconstruction) == pytest.approx(sum(errors) / len(errors), rel=1e-4)
@@ -252,7 +265,8 @@ def how_often(mask: Mask, options: LossOptions) -> torch.Tensor:
 
 @torch.no_grad()
 def test_guided_decoding_draws_with_the_weights_of_the_criteria(stick) -> None:
-    pretrainer = make(stick, CONFIGS["hacm"])
+    sharp = make_config(overrides={**SIZES, "tau": 0.5})
+    pretrainer = make(stick, sharp)
     x, present = batch(stick)
     mask = pretrainer(x, present, noise(pretrainer)).mask
     # One token at a time is drawn exactly in proportion to the weights.
@@ -278,13 +292,23 @@ def perfect(pretrainer: Pretrainer, x: torch.Tensor):
     ("target", "tolerance"), [("position", 1e-5), ("motion", 1e-5), ("hyperbolic_motion", 2e-3)]
 )
 def test_a_perfect_decoder_gives_the_truth_back(stick, monkeypatch, target, tolerance) -> None:
-    pretrainer = make(stick, make_config(overrides={**SIZES, "target": target}))
+    pretrainer = make(stick, make_config(overrides={**SIZES, "target": target, "target_stride": 1}))
     x = torch.randn(2, 24, stick.V, 3, generator=torch.Generator().manual_seed(1)).cumsum(1) * 0.05
     monkeypatch.setattr(pretrainer.decoder, "forward", perfect(pretrainer, x))
     picture, mask = pretrainer.reconstruct(x, noise(pretrainer, 2))
     assert picture.shape == (2, 24, 4, 3)
     torch.testing.assert_close(picture, x[:, :, [1, 3, 4, 5]], atol=tolerance, rtol=0)
     assert mask.mask.sum() > 0
+
+
+def test_a_longer_motion_is_walked_frame_by_frame(stick, monkeypatch) -> None:
+    """At a steady pace a frame's share of the motion is the frame's motion."""
+    pretrainer = make(stick, make_config(overrides={**SIZES, "target_stride": 5}))
+    pace = torch.randn(2, 1, stick.V, 3, generator=torch.Generator().manual_seed(1))
+    x = 0.05 * pace * torch.arange(24)[None, :, None, None]
+    monkeypatch.setattr(pretrainer.decoder, "forward", perfect(pretrainer, x))
+    picture, _ = pretrainer.reconstruct(x, noise(pretrainer, 2))
+    torch.testing.assert_close(picture, x[:, :, [1, 3, 4, 5]], atol=1e-5, rtol=0)
 
 
 def test_visible_patches_are_shown_as_they_are(stick) -> None:
