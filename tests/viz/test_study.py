@@ -73,7 +73,7 @@ def test_options_one_at_a_time():
     model, x = encoder(), clip()
     config = mask_config(model.options, "hierarchy+attention")
     trials = {
-        "tau": [0.3, 0.9, 3.0],
+        "tau": [0.3, config.tau, 8.0],
         "keep": ["low"],
         "attention": ["frozen"],
         "grouping": ["none"],
