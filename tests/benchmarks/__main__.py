@@ -33,23 +33,15 @@ RESULTS = Path("papermill_runs/runs/bench/results.json")
 
 def alone(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """First of all, while this process is small: a child's peak memory starts at its parent's."""
-    names = list(bench_step.QUICK)
-    if not arguments.quick:
-        names += ["ours, default configuration", "MAMP, plain step", "MAMP, ours, exact method"]
-    plain = {name: "MAMP, plain step" if name.startswith("MAMP") else names[0] for name in names}
-    rounds = [{name: bench_step.alone(name) for name in names} for _ in range(arguments.rounds)]
+    names = [*bench_step.QUICK, "ours, default configuration"]
+    rounds = [{name: bench_step.alone(name) for name in names} for _ in range(3)]
     rows: list[dict[str, Any]] = []
     for name in names:
-        own, other = ([each[key] for each in rounds] for key in (name, plain[name]))
+        ratios = [each[names[0]]["seconds"] / each[name]["seconds"] for each in rounds]
         row: dict[str, Any] = {"step, alone in a process": name}
         for quantity in ("mebibytes", "seconds"):
-            row[quantity] = statistics.median(each[quantity] for each in own)
-        row["of the plain's memory"] = row["mebibytes"] / statistics.median(
-            each["mebibytes"] for each in other
-        )
-        ratios = [
-            theirs["seconds"] / ours["seconds"] for theirs, ours in zip(other, own, strict=True)
-        ]
+            row[quantity] = statistics.median(each[name][quantity] for each in rounds)
+        row["of the plain's memory"] = row["mebibytes"] / (rows or [row])[0]["mebibytes"]
         row |= {"times faster": statistics.median(ratios), "low": min(ratios), "high": max(ratios)}
         rows.append(row)
     print(table(rows))
