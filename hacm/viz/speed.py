@@ -42,7 +42,7 @@ def step_table(rows: Sequence[dict[str, Any]]) -> DataFrame:
 
     table = [
         {
-            "step": row["step"].strip(),
+            "step": _label(row),
             "seconds": row["seconds"]["median"],
             "times faster": row["times_faster"]["median"],
             "low": row["times_faster"]["low"],
@@ -65,7 +65,7 @@ def times_faster(rows: Sequence[dict[str, Any]], title: str = "Times faster") ->
     figure = go.Figure(
         go.Bar(
             x=[each["median"] for each in ratio],
-            y=[row["step"].strip() for row in rows],
+            y=[_label(row) for row in rows],
             orientation="h",
             marker={"color": [theme.LEFT if ours else theme.TRUNK for ours in own]},
             error_x={
@@ -119,10 +119,16 @@ def growth(rows: Sequence[dict[str, Any]], title: str = "How a step grows") -> g
                 col=column,
             )
             figure.update_xaxes(type="log", tickvals=sizes, ticktext=sizes, row=1, col=column)
-    figure.update_yaxes(type="log", dtick=1)
+    figure.update_yaxes(type="log", dtick="D2")
     figure.update_yaxes(title="seconds", row=1, col=1)
     theme.style(figure, title, 420, showlegend=True)
     return figure.update_layout(margin={"t": 90})
+
+
+def _label(row: dict[str, Any]) -> str:
+    """An indented step is the last unindented one with something more."""
+    step = row["step"]
+    return f"+ {step.strip()}" if step.startswith(" ") else step
 
 
 def _axes(rows: Sequence[dict[str, Any]]) -> list[str]:

@@ -56,9 +56,9 @@ def test_growth_is_drawn_on_logarithmic_axes():
 
 def test_steps_as_a_table_and_as_bars():
     table = speed.step_table(STEPS)
-    assert list(table.index) == ["plain", "compiled"]
+    assert list(table.index) == ["plain", "+ compiled"]
     assert table.loc["plain", "GFLOP"] == 2 and table.loc["plain", "% of peak"] == 25
-    assert np.isnan(table.loc["compiled", "GFLOP"]) and table.loc["compiled", "high"] == 8
+    assert np.isnan(table.loc["+ compiled", "GFLOP"]) and table.loc["+ compiled", "high"] == 8
     bars = speed.times_faster(STEPS).data[0]
     assert list(bars.x) == [1, 4] and list(bars.error_x.arrayminus) == [0.5, 2]
     assert bars.marker.color[0] != bars.marker.color[1]
