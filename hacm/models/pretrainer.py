@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
@@ -90,8 +92,10 @@ class Pretrainer(nn.Module):
     ) -> tuple[Float[Tensor, "B K D"], Mask]:
         """Draw a mask and encode the tokens it leaves visible."""
         tangent = self.encoder.embed(x)
-        inputs = self.encoder.mask_inputs(x, tangent, self.frozen_query_key)
-        mask = cross_mask(inputs, self.config, noise.mask)
+        # Distances near the rim need all digits, whatever the network computes in.
+        with _full_precision(x.device.type):
+            inputs = self.encoder.mask_inputs(x, tangent.float(), self.frozen_query_key)
+            mask = cross_mask(inputs, self.config, noise.mask)
         tokens = grid_to_tokens(self.encoder.block_input(tangent))
         return self.encoder.encode(take_tokens(tokens, mask.ids_keep)), mask
 
@@ -159,6 +163,13 @@ class Pretrainer(nn.Module):
             imagined = (first + walked.cumsum(-2)).flatten(-2)
         hidden = tokens_to_grid(mask.mask[..., None], self.encoder.J)
         return unpatchify(torch.where(hidden > 0, imagined, position), r), mask
+
+
+def _full_precision(device: str) -> contextlib.AbstractContextManager[Any]:
+    """No autocast inside, on devices that know it."""
+    if not torch.amp.is_autocast_available(device):
+        return contextlib.nullcontext()
+    return torch.autocast(device, enabled=False)
 
 
 def choose_decoded(mask: Mask, uniform: Float[Tensor, "B L"], options: LossOptions) -> Tensor:
