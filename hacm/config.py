@@ -121,7 +121,7 @@ class LossOptions(_Options):
     """Targets of zero mean and unit variance in every patch (as published), or of unit size over a
     body's clip: then joints at rest, whose motion is noise, hardly count."""
     decode_ratio: float = Field(0.25, gt=0, le=1)
-    """Share of the masked tokens, drawn at random, that are decoded; 1 is the exact method."""
+    """Share of the masked tokens that are decoded (`decode` says which); 1 is the exact method."""
     decode: Literal["uniform", "score"] = "score"
     """Draw them all alike, or with the weights of the criteria: what stands out is predicted more
     often."""
