@@ -37,17 +37,15 @@ OBJECTIVES: dict[str, dict[str, Any]] = {
 """`hacm`: this paper. `mamp`: Masked Motion Predictors (ICCV 2023). `mae`: random masks, positions.
 `none`: the untrained encoder of `hacm`. `supervised`: the encoder trained with labels only."""
 
+_TWO_CORES = {
+    **{"frames": 48, "patch_frames": 4, "depth": 3, "heads": 4},
+    **{"decoder_depth": 1, "decoder_heads": 4, "batch_size": 32},
+    **{"lr": 3e-4, "min_lr": 1.5e-4, "warmup_epochs": 3},
+}
+
 PRESETS: dict[str, dict[str, Any]] = {
-    "tiny": {
-        **{"frames": 48, "patch_frames": 4, "width": 64, "depth": 3, "heads": 4},
-        **{"decoder_width": 64, "decoder_depth": 1, "decoder_heads": 4},
-        **{"epochs": 60, "batch_size": 32, "warmup_epochs": 3, "lr": 3e-4, "min_lr": 1.5e-4},
-    },
-    "small": {
-        **{"width": 128, "depth": 4, "heads": 4},
-        **{"decoder_width": 128, "decoder_depth": 2, "decoder_heads": 4},
-        **{"epochs": 100, "batch_size": 32, "warmup_epochs": 5},
-    },
+    "tiny": {**_TWO_CORES, "width": 64, "decoder_width": 64, "epochs": 60},
+    "small": {**_TWO_CORES, "width": 128, "decoder_width": 128, "epochs": 70},
     "base": {},
     # NTU-120 cross-setup and NTU-60 cross-view, as in the published configuration files.
     "base_t120": {"frames": 120, "patch_frames": 4, "decoder_depth": 5, "batch_size": 32},

@@ -14,7 +14,10 @@ SMALL = Setting(
     sequences=4,
     absent=2,
     preset="released+small",
-    options={"decode_ratio": 1.0, "frames": 72, "patch_frames": 3},
+    options={
+        **{"decode_ratio": 1.0, "frames": 72, "patch_frames": 3},
+        **{"depth": 4, "decoder_depth": 2},
+    },
 )
 AXES: dict[str, tuple[int, ...]] = {
     "sequences": (2, 4, 8, 16),
