@@ -100,9 +100,9 @@ class MaskOptions(_Options):
     grouping: Literal["odd_even", "halves", "random", "none"] = "odd_even"
     """How patches are split; `none`: one group, scored by `temporal` alone."""
     mask_ratio: float = Field(0.9, gt=0, lt=1)
-    tau: float = Field(2.0, gt=0)
+    tau: float = Field(1.0, gt=0)
     """Temperature of the sampling weights: small is sharp. (Published: 0.9 with `score_norm = max`,
-    which is far softer than 2 with `zscore`.)"""
+    which is far softer than 1 with `zscore`.)"""
     score_norm: Literal["max", "zscore"] = "zscore"
     keep: Literal["high", "low"] = "high"
     """Which end of the score tends to stay visible."""

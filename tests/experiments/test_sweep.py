@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from hacm.config import Config
 from hacm.errors import HacmError
 from hacm.experiments import execute
 from hacm.experiments.execute import TRIALS, Execution, notebook_error
@@ -167,7 +168,7 @@ def test_results_of_another_configuration_are_not_taken_for_these(sweep_file, tm
     changed = read_sweep(sweep_file(runs={"a": {"tau": 0.5}}), tmp_path / "runs")
     status = Execution(changed).run()
     assert status[0].state == "failed"
-    assert "another configuration (tau: 0.5 / 2.0" in status[0].error
+    assert f"another configuration (tau: 0.5 / {Config().tau}" in status[0].error
 
 
 def test_a_step_that_leaves_no_result_has_failed(sweep_file, tmp_path, monkeypatch):

@@ -134,7 +134,7 @@ def test_a_complete_run_trains_nothing_more(config, store, tmp_path):
 def test_another_configuration_in_the_directory_is_refused(config, store, tmp_path):
     run_all(config, store, tmp_path / "run")
     other = config.model_copy(update={"tau": 0.123})
-    with pytest.raises(HacmError, match=r"another configuration \(tau: 0.123 / 2.0"):
+    with pytest.raises(HacmError, match=rf"another configuration \(tau: 0.123 / {config.tau}"):
         run_all(other, store, tmp_path / "run")
 
 
