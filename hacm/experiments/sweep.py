@@ -6,7 +6,8 @@ grid:                              # every combination of these values ...
   mask_ratio: [0.8, 0.9]
 runs:                              # ... or variants by name, each with its own fields
   random: {temporal: random, spatial: random}
-seeds: [0, 1, 2]
+  released: {preset: tiny+released, seeds: [0, 1]}
+seeds: [0, 1, 2]                   # of all variants that do not name their own
 protocol: [linear, finetune]       # or a single one
 evaluation: {views: 10}            # parameters of notebook 04: split, epochs, views, ...
 """
@@ -18,10 +19,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
 from hacm.config import Config, parse_options
 from hacm.data.builtin import BUILTIN, open_data
@@ -33,6 +34,7 @@ from hacm.training.protocols import READERS
 from hacm.training.run import RESULT, check_same
 
 PRETRAINING = "pretraining"
+_SEEDS = TypeAdapter(Annotated[list[int], Field(min_length=1)])
 _NAME = re.compile(r"[\w.+=,-]+")
 
 
@@ -73,10 +75,30 @@ class SweepFile(BaseModel):
         """The protocols, also if there is only one."""
         return [self.protocol] if isinstance(self.protocol, str) else self.protocol
 
+    @field_validator("runs")
+    @classmethod
+    def _seeds_are_lists(cls, runs: dict[str, Any]) -> dict[str, Any]:
+        for name, fields in runs.items():
+            if "seeds" in (fields or {}):
+                try:
+                    _SEEDS.validate_python(fields["seeds"])
+                except ValidationError:
+                    raise ValueError(
+                        f"{name}: seeds: expected a list such as [0, 1], not {fields['seeds']!r}"
+                    ) from None
+        return runs
+
+    def seeds_of(self, variant: str) -> list[int]:
+        """A variant's own seeds, or those of the sweep."""
+        return (self.runs.get(variant) or {}).get("seeds", self.seeds)
+
     def variants(self) -> dict[str, dict[str, Any]]:
         """Name -> fields on top of `base`."""
         if self.runs:
-            return {name: dict(fields or {}) for name, fields in self.runs.items()}
+            return {
+                name: {key: value for key, value in (fields or {}).items() if key != "seeds"}
+                for name, fields in self.runs.items()
+            }
         combinations = itertools.product(*self.grid.values())
         points = [dict(zip(self.grid, values, strict=True)) for values in combinations]
         return {
@@ -157,8 +179,9 @@ def read_sweep(file: Path, runs: Path, data: Mapping[str, str] | None = None) ->
                 f"{file}: {name!r} becomes a directory, so it may have letters, digits and "
                 ". + - _ = , only; give the variant a name under runs"
             )
-    if len(set(sweep.seeds)) < len(sweep.seeds):
-        raise HacmError(f"{file}: a seed is listed twice: {sweep.seeds}")
+    for seeds in map(sweep.seeds_of, variants):
+        if len(set(seeds)) < len(seeds):
+            raise HacmError(f"{file}: a seed is listed twice: {seeds}")
     for protocol in sweep.protocols:
         protocol_options(protocol, sweep.evaluation.options(protocol, 0))
         if protocol == "transfer" and not sweep.evaluation.data:
@@ -169,7 +192,7 @@ def read_sweep(file: Path, runs: Path, data: Mapping[str, str] | None = None) ->
         _trial(sweep, stores, file, runs, data_name, variant, seed)
         for data_name in sweep.data
         for variant in variants
-        for seed in sweep.seeds
+        for seed in sweep.seeds_of(variant)
     ]
 
 

@@ -96,6 +96,14 @@ def test_committed_sweeps_are_valid(file, store, tmp_path):
     assert len(differ) == len({trial.variant for trial in trials}), "two variants are the same"
 
 
+def test_a_variant_may_have_its_own_seeds(sweep_file, tmp_path):
+    runs = {"plain": None, "costly": {**RANDOM, "seeds": [5]}}
+    trials = read_sweep(sweep_file(runs=runs, seeds=[3, 4, 5]), tmp_path / "runs")
+    found = [(trial.variant, trial.seed, trial.config.seed) for trial in trials]
+    assert found == [("plain", 3, 3), ("plain", 4, 4), ("plain", 5, 5), ("costly", 5, 5)]
+    assert "seeds" not in trials[-1].pretraining["overrides"]
+
+
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
@@ -110,6 +118,9 @@ def test_committed_sweeps_are_valid(file, store, tmp_path):
         ({"runs": {"../escape": {}}}, "'../escape' becomes a directory"),
         ({"runs": {"a": {}}, "grid": {"tau": [1]}}, "both grid and runs"),
         ({"runs": {"a": {"seed": 1}}}, "seeds have a key of their own"),
+        ({"runs": {"a": {"seeds": 3}}}, r"a: seeds: expected a list such as \[0, 1\], not 3"),
+        ({"runs": {"a": {"seeds": []}}}, r"a: seeds: expected a list such as \[0, 1\], not \[\]"),
+        ({"runs": {"a": {"seeds": [2, 2]}}}, "a seed is listed twice"),
         ({"runs": {"a": {"objective": "magic"}}}, "masks.yaml, a: unknown objective 'magic'"),
         ({"base": {"split": "xview"}}, "unknown split 'xview'; this store has: xsub"),
         ({"protocol": "zero-shot"}, "unknown protocol 'zero-shot'"),

@@ -201,7 +201,9 @@ def test_the_encoder_of_another_run_is_refused(run_dir, config, store):
     sharper = config.model_copy(update={"tau": 0.123})
     encoder = build_pretrainer(store.layout, sharper).encoder
     save_encoder(run_dir / "encoder.safetensors", encoder, sharper.to_json())
-    with pytest.raises(HacmError, match=rf"another run.*tau: {config.tau} / 0.123; run.json / encoder"):
+    with pytest.raises(
+        HacmError, match=rf"another run.*tau: {config.tau} / 0.123; run.json / encoder"
+    ):
         quick(run_dir, store, "knn")
 
 
