@@ -15,6 +15,8 @@ import numpy as np
 from hacm.errors import HacmError
 
 Ids = np.ndarray
+FOLDS = 4
+"""Parts of the training side for validation."""
 
 
 def split_ids(
@@ -53,6 +55,38 @@ def split_ids(
         if len(ids) == 0:
             raise HacmError(f"split {spec!r} leaves no {side} sequence")
     return train_ids, test_ids
+
+
+def fold_ids(
+    spec: str, splits: Mapping[str, Mapping[str, Any]], columns: Mapping[str, np.ndarray]
+) -> list[tuple[Ids, Ids]]:
+    """The training side of a split once more divided, to choose settings without its test side.
+
+    Parts share no value of the split's column: no subject, or no camera. Each sequence of the
+    training side is held out once.
+
+    Args:
+        spec, splits, columns: as for `split_ids`.
+
+    Returns:
+        for each of at most `FOLDS` parts: positions of the rest, and of the part held out.
+
+    Raises:
+        HacmError: as `split_ids`, or the training side has a single subject (or camera).
+    """
+    from sklearn.model_selection import GroupKFold
+
+    train_ids, _ = split_ids(spec, splits, columns)
+    column = splits[spec]["column"] if spec in splits else spec.partition(":")[0]
+    groups = columns[column][train_ids]
+    count = min(FOLDS, len(np.unique(groups)))
+    if count < 2:
+        raise HacmError(
+            f"split {spec!r} trains on a single value of {column!r}, so none can be held out for "
+            "validation"
+        )
+    folds = GroupKFold(count).split(train_ids, groups=groups)
+    return [(train_ids[rest], train_ids[held_out]) for rest, held_out in folds]
 
 
 def _column(name: str, columns: Mapping[str, np.ndarray]) -> np.ndarray:

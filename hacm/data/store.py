@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from hacm.data.splits import Ids, split_ids
+from hacm.data.splits import Ids, fold_ids, split_ids
 from hacm.errors import HacmError
 from hacm.skeleton import SkeletonLayout
 
@@ -98,6 +98,10 @@ class SequenceStore:
     def split(self, spec: str) -> tuple[Ids, Ids]:
         """Training and test positions of a named split, or of `COLUMN:odd`, `COLUMN:1,2,3`."""
         return split_ids(spec, self.splits, self.columns)
+
+    def folds(self, spec: str) -> list[tuple[Ids, Ids]]:
+        """The training side of a split, divided for validation (see `fold_ids`)."""
+        return fold_ids(spec, self.splits, self.columns)
 
     def verify(self) -> None:
         """Compare the files' checksums with those in meta.json.

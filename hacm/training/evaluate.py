@@ -18,12 +18,13 @@ from hacm.models.encoder import Encoder
 from hacm.training.checkpoint import load_encoder
 from hacm.training.device import choose_device
 from hacm.training.pretrain import build_pretrainer
-from hacm.training.protocols import LABELS, PROTOCOLS, ask
+from hacm.training.protocols import LABELS, PROTOCOLS, ask, sides_of
 from hacm.training.run import CARD, RESULT, read_json, read_run_config, write_json
 from hacm.training.scores import save_scores
 
 NAMES = {
     **{"knn": "nearest neighbour", "linear": "linear probe", "finetune": "fine-tuning"},
+    **{"validation": "linear probe, validation", "validation_knn": "nearest, validation"},
     **{"semi_1": "1 % of the labels", "semi_10": "10 % of the labels", "transfer": "transfer"},
 }
 """Readers and protocols as people call them."""
@@ -42,8 +43,9 @@ def evaluate(
 ) -> dict[str, Any]:
     """Evaluate a run's encoder, beside its untrained start.
 
-    In `linear` and `knn` the encoder is frozen: features of the training sequences are extracted
-    once for each augmented view and kept. In the other protocols the encoder learns on with labels,
+    In `linear`, `knn` and `validation` the encoder is frozen: features of the training sequences
+    are extracted once for each augmented view and kept. `validation` never looks at the test side:
+    use it to choose settings. In the other protocols the encoder learns on with labels,
     the untrained one from scratch (at one learning rate for all layers); stopped, they resume.
     Retrieval and all testing use the central crop.
 
@@ -56,8 +58,8 @@ def evaluate(
         compare: also evaluate the untrained encoder.
         device: see `pretrain`.
         progress: show bars.
-        options: fields of `ProbeOptions` (linear, knn) or of `FinetuneOptions` (all others), such
-            as `epochs`, `seed`, `views`, `drop_path`.
+        options: fields of `ProbeOptions` where the encoder is frozen, else of `FinetuneOptions`,
+            such as `epochs`, `seed`, `views`, `drop_path`.
 
     Returns:
         for each reader (`linear`, `knn`, or the protocol itself) the accuracy (0..1) of the
@@ -81,7 +83,8 @@ def evaluate(
     encoders = {"trained": trained}
     if compare:
         encoders["untrained"] = build_pretrainer(store.layout, config).encoder
-    ids = store.split(split)
+    sides = sides_of(protocol, store, split)
+    train_ids, test_ids = store.split(split)[0], np.concatenate([test for _, test in sides])
     on = choose_device(device)
     # Checkpoints belong to this very question; asked another one, they are of no use.
     unfinished = out / f"unfinished-{hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:12]}"
@@ -91,7 +94,7 @@ def evaluate(
             encoder.to(on),
             store,
             config,
-            ids,
+            sides,
             recipe if name == "trained" and config.objective != "none" else at_one_rate(recipe),
             unfinished / name,
             f"{NAMES[protocol]}, {name} encoder" if progress else None,
@@ -101,20 +104,20 @@ def evaluate(
     result: dict[str, Any] = {"protocol": protocol, "asked": asked}
     for name, readers in scores.items():
         for reader, values in readers.items():
-            right = values.argmax(-1).numpy() == store.labels[ids[1]]
+            right = values.argmax(-1).numpy() == store.labels[test_ids]
             result.setdefault(reader, {})[name] = float(right.mean())
             if len(right) > 1:
                 result.setdefault("draws", {})[name] = right.mean(1).tolist()
     result |= {
         "chance": 1 / len(store.label_names),
-        **describe_split(store, ids),
+        **describe_split(store, (train_ids, test_ids)),
         "data": store.path.name,
         "features": how_features(recipe, protocol),
         "seconds": round(time.monotonic() - started, 3),
     }
     out.mkdir(parents=True, exist_ok=True)
     # The first reader is the protocol's own.
-    save_scores(out, next(iter(scores["trained"].values())), store, ids[1], split)
+    save_scores(out, next(iter(scores["trained"].values())), store, test_ids, split)
     write_json(out / RESULT, result)
     shutil.rmtree(unfinished, ignore_errors=True)
     return result

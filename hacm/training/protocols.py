@@ -2,6 +2,7 @@
 
 linear     frozen features, a linear probe; the nearest neighbour (1-NN, cosine) beside it
 knn        the nearest neighbour alone
+validation both readers on the training side alone, divided by subject: for choosing settings
 finetune   the encoder learns on, with all training labels
 semi_1     as finetune with 1 % of the training sequences, the mean of 5 draws; semi_10: 10 %
 transfer   as finetune, on other data than the encoder was pretrained on
@@ -9,6 +10,7 @@ transfer   as finetune, on other data than the encoder was pretrained on
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +29,12 @@ from hacm.training.device import stream
 from hacm.training.features import extract_features, fit_linear_probe, nearest_labels
 from hacm.training.finetune import build_classifier, class_scores, train_classifier
 
-READERS = {"linear": ("linear", "knn"), "knn": ("knn",)}
-"""Protocols on frozen features, and who reads them."""
+READERS = {
+    "linear": {"linear": "linear", "knn": "knn"},
+    "knn": {"knn": "knn"},
+    "validation": {"validation": "linear", "validation_knn": "knn"},
+}
+"""Protocols on frozen features, and who reads them: name of the result, reader."""
 
 LABELS = {"finetune": 1.0, "semi_1": 0.01, "semi_10": 0.1, "transfer": 1.0}
 """Protocols that train the encoder, and the share of the training sequences they use."""
@@ -37,6 +43,13 @@ PROTOCOLS = (*READERS, *LABELS)
 DRAWS = 5
 
 Ids = Int[np.ndarray, "N"]
+Sides = list[tuple[Ids, Ids]]
+"""Training and test positions; several pairs are folds, whose test sequences are put together."""
+
+
+def sides_of(protocol: str, store: SequenceStore, split: str) -> Sides:
+    """What a protocol trains its reader on and what it tests."""
+    return store.folds(split) if protocol == "validation" else [store.split(split)]
 
 
 def ask(
@@ -44,7 +57,7 @@ def ask(
     encoder: Encoder,
     store: SequenceStore,
     config: Config,
-    ids: tuple[Ids, Ids],
+    sides: Sides,
     options: ProbeOptions | FinetuneOptions,
     folder: Path,
     progress: str | None = None,
@@ -56,7 +69,7 @@ def ask(
         encoder: on the device to use; it is not changed.
         store: the data.
         config: frames, modality, augmentation, precision.
-        ids: training and test positions.
+        sides: from `sides_of`.
         options: `FinetuneOptions` for the protocols in `LABELS`, else `ProbeOptions`.
         folder: for checkpoints of unfinished trainings; made if needed.
         progress: what the progress bars say; None shows none.
@@ -65,13 +78,15 @@ def ask(
         logits, or for `knn` 1 for the nearest neighbour's class; R draws of the training sequences.
     """
     if isinstance(options, ProbeOptions):
+        readers = READERS[protocol]
         found = probe(
-            encoder, store, config, ids, options, readers=READERS[protocol], progress=progress
+            encoder, store, config, sides, options, readers=readers.values(), progress=progress
         )
-        return {reader: scores[None] for reader, scores in found.items()}
-    draws = labelled_draws(LABELS[protocol], ids[0], store.labels, options.seed)
+        return {name: found[reader][None] for name, reader in readers.items()}
+    [(train_ids, test_ids)] = sides
+    draws = labelled_draws(LABELS[protocol], train_ids, store.labels, options.seed)
     scores = [
-        fine_tune(encoder, store, config, (drawn, ids[1]), options, folder / str(draw), progress)
+        fine_tune(encoder, store, config, (drawn, test_ids), options, folder / str(draw), progress)
         for draw, drawn in enumerate(draws)
     ]
     return {protocol: torch.stack(scores)}
@@ -81,10 +96,10 @@ def probe(
     encoder: Encoder,
     store: SequenceStore,
     config: Config,
-    ids: tuple[Ids, Ids],
+    sides: Sides,
     options: ProbeOptions,
     *,
-    readers: tuple[str, ...] = ("linear", "knn"),
+    readers: Collection[str] = ("linear", "knn"),
     progress: str | None = None,
 ) -> dict[str, Float[Tensor, "M C"]]:
     """Scores from a frozen encoder's features, by each reader; see `ask`."""
@@ -100,29 +115,35 @@ def probe(
             **augmentation,
         )
 
-    train_ids, test_ids = ids
-    gallery, queries = features(train_ids), features(test_ids)
+    # Folds share their sequences: every feature is extracted once.
+    train_ids, test_ids = (np.unique(np.concatenate(ids)) for ids in zip(*sides, strict=True))
+    gallery = features(train_ids)
+    queries = gallery if np.array_equal(train_ids, test_ids) else features(test_ids)
+    views = [
+        features(
+            train_ids,
+            crop="random",
+            rotation=config.rotation,
+            min_crop=config.min_crop,
+            generator=stream("cpu", options.seed, view),
+        )
+        for view in range(min(options.views, options.epochs) if "linear" in readers else 0)
+    ]
     labels = torch.from_numpy(store.labels[train_ids]).to(gallery.device)
     classes = len(store.label_names)
-    scores = {}
-    if "linear" in readers:
-        views = [
-            features(
-                train_ids,
-                crop="random",
-                rotation=config.rotation,
-                min_crop=config.min_crop,
-                generator=stream("cpu", options.seed, view),
-            )
-            for view in range(min(options.views, options.epochs))
-        ]
-        fit = options.model_dump(exclude={"views"})
-        head = fit_linear_probe(views or [gallery], labels, classes, **fit)
-        with torch.no_grad():
-            scores["linear"] = head(queries)
-    if "knn" in readers:
-        scores["knn"] = F.one_hot(nearest_labels(gallery, labels, queries), classes).float()
-    return {reader: answer.cpu() for reader, answer in scores.items()}
+    scores: dict[str, list[Tensor]] = {reader: [] for reader in readers}
+    for train, test in sides:
+        seen, asked = np.searchsorted(train_ids, train), np.searchsorted(test_ids, test)
+        if "linear" in readers:
+            fit = options.model_dump(exclude={"views"})
+            shown = [view[seen] for view in views or [gallery]]
+            head = fit_linear_probe(shown, labels[seen], classes, **fit)
+            with torch.no_grad():
+                scores["linear"].append(head(queries[asked]))
+        if "knn" in readers:
+            nearest = nearest_labels(gallery[seen], labels[seen], queries[asked])
+            scores["knn"].append(F.one_hot(nearest, classes).float())
+    return {reader: torch.cat(answers).cpu() for reader, answers in scores.items()}
 
 
 def fine_tune(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hacm.data.splits import semi_supervised_ids, split_ids
+from hacm.data.splits import FOLDS, fold_ids, semi_supervised_ids, split_ids
 from hacm.errors import HacmError
 
 COLUMNS = {
@@ -70,6 +70,29 @@ def test_bad_splits_are_named(spec: str, sentence: str) -> None:
 def test_no_splits_at_all() -> None:
     with pytest.raises(HacmError, match="this store has: none"):
         split_ids("xsub", {}, COLUMNS)
+
+
+@settings(deadline=None)  # the first call imports scikit-learn
+@given(subjects=st.lists(st.integers(1, 9), min_size=2, max_size=60))
+def test_folds_share_no_subject_and_never_see_the_test_side(subjects) -> None:
+    columns = {"subject": np.array([1, 3, 2, *subjects])}
+    train_ids, test_ids = split_ids("subject:odd", {}, columns)
+    folds = fold_ids("subject:odd", {}, columns)
+    assert len(folds) == min(FOLDS, len(set(columns["subject"][train_ids])))
+    assert sorted(np.concatenate([held_out for _, held_out in folds])) == train_ids.tolist()
+    for rest, held_out in folds:
+        assert sorted([*rest, *held_out]) == train_ids.tolist()
+        assert not set(columns["subject"][rest]) & set(columns["subject"][held_out])
+        assert not {*rest, *held_out} & set(test_ids)
+
+
+def test_folds_of_a_named_split_go_by_its_column() -> None:
+    assert [held_out.tolist() for _, held_out in fold_ids("xsub", SPLITS, COLUMNS)] in (
+        [[0, 4], [2]],
+        [[2], [0, 4]],
+    )
+    with pytest.raises(HacmError, match=r"'who' trains on a single value of 'condition'"):
+        fold_ids("who", SPLITS, COLUMNS)
 
 
 @given(

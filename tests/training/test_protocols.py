@@ -9,14 +9,15 @@ import torch
 from safetensors.torch import load_file
 
 from hacm.config import ProbeOptions
+from hacm.data.sequences import Sequences
 from hacm.data.store import SequenceStore
 from hacm.errors import HacmError
 from hacm.training import evaluate as evaluation
 from hacm.training.checkpoint import load_encoder, save_encoder
 from hacm.training.evaluate import evaluate, summary
 from hacm.training.pretrain import build_pretrainer, pretrain
-from hacm.training.protocols import DRAWS, LABELS, PROTOCOLS, labelled_draws, probe
-from hacm.training.run import CARD, read_json
+from hacm.training.protocols import DRAWS, LABELS, PROTOCOLS, labelled_draws, probe, sides_of
+from hacm.training.run import CARD, read_json, read_run_config
 from hacm.training.scores import ensemble
 
 
@@ -63,12 +64,40 @@ def test_every_protocol_leaves_a_result_and_scores_that_agree(run_dir, store, pr
     kept = load_file(out / "scores.safetensors")
     draws = DRAWS if protocol.startswith("semi") else 1
     assert kept["scores"].shape == (draws, 12, 3)
-    np.testing.assert_array_equal(kept["labels"].numpy(), store.labels[store.split("xsub")[1]])
+    tested = np.concatenate([test for _, test in sides_of(protocol, store, "xsub")])
+    np.testing.assert_array_equal(kept["labels"].numpy(), store.labels[tested])
     right = (kept["scores"].argmax(-1) == kept["labels"]).double()
     assert right.mean().item() == pytest.approx(result[protocol]["trained"])
     if draws > 1:
         assert result["draws"]["trained"] == pytest.approx(right.mean(1).tolist())
     assert result["data"] == data.path.name and result["asked"]["split"] == "xsub"
+
+
+def test_validation_reads_as_the_linear_probe_does_but_never_the_test_side(
+    run_dir, store, monkeypatch
+):
+    train_ids, test_ids = store.split("xsub")
+    seen, real = set(), Sequences.batch
+
+    def watched(self, ids, **options):
+        seen.update(np.asarray(ids).tolist())
+        return real(self, ids, **options)
+
+    monkeypatch.setattr(Sequences, "batch", watched)
+    result = quick(run_dir, store, "validation", compare=False, views=0)
+    assert seen == set(train_ids) and not seen & set(test_ids)
+    assert (result["train"], result["test"]) == (12, 12)
+    # Each subject held out in turn, by the plain protocols.
+    right = dict.fromkeys(("linear", "knn"), 0.0)
+    for rest, held_out in store.folds("xsub"):
+        options = ProbeOptions(epochs=3, views=0)
+        found = probe(
+            load_encoder(run_dir), store, read_run_config(run_dir), [(rest, held_out)], options
+        )
+        for reader, scores in found.items():
+            right[reader] += (scores.argmax(1).numpy() == store.labels[held_out]).sum()
+    assert result["validation"]["trained"] == pytest.approx(right["linear"] / 12)
+    assert result["validation_knn"]["trained"] == pytest.approx(right["knn"] / 12)
 
 
 @pytest.mark.parametrize("protocol", ["linear", "knn"])
@@ -77,7 +106,7 @@ def test_frozen_means_frozen(pristine, config, store, protocol):
     before = {key: value.clone() for key, value in encoder.state_dict().items()}
     state = torch.get_rng_state()
     probe(
-        *(encoder, store, config, store.split("xsub"), ProbeOptions(epochs=3, views=1)),
+        *(encoder, store, config, [store.split("xsub")], ProbeOptions(epochs=3, views=1)),
         readers=("linear", "knn") if protocol == "linear" else ("knn",),
     )
     assert all(torch.equal(before[key], value) for key, value in encoder.state_dict().items())
@@ -218,7 +247,7 @@ def test_a_damaged_card_is_a_sentence(run_dir, store):
 @pytest.mark.parametrize(
     ("protocol", "options", "sentence"),
     [
-        ("zero-shot", {}, "unknown protocol 'zero-shot'; known: linear, knn, finetune"),
+        ("zero-shot", {}, "unknown protocol 'zero-shot'; known: linear, knn, validation"),
         ("finetune", {"views": 3}, "protocol finetune: unknown key 'views'"),
         ("linear", {"drop_path": 0.1}, "protocol linear: unknown key 'drop_path'"),
         ("finetune", {"drop_path": 1.5}, "drop_path: .*less than 1"),
