@@ -31,7 +31,8 @@ def score_table(results: DataFrame, protocol: str) -> DataFrame:
     """Mean and standard deviation over seeds, a row a variant.
 
     Columns: those of `GROUP`, variant, mean, sd (sample; empty for one seed), n (seeds), untrained
-    (mean), chance, steps and seconds of pretraining, evaluation_seconds (means).
+    (mean; left out if no run compared), chance, steps and seconds of pretraining,
+    evaluation_seconds (means).
     """
     rows = _of_protocol(results, protocol)
     table = rows.groupby([*GROUP, "variant"], sort=False).agg(
@@ -44,6 +45,8 @@ def score_table(results: DataFrame, protocol: str) -> DataFrame:
         seconds=("seconds", "mean"),
         evaluation_seconds=("evaluation_seconds", "mean"),
     )
+    if table["untrained"].isna().all():
+        table = table.drop(columns="untrained")
     return table.reset_index()
 
 

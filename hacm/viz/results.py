@@ -49,7 +49,8 @@ def seed_points(results: DataFrame, protocol: str) -> go.Figure:
                 hovertemplate=f"{variant}, mean: %{{y:.1f}} %<extra></extra>",
                 **points,
             )
-    return _styled(figure, rows, f"{protocol}: every seed (hollow: untrained encoder)")
+    hollow = " (hollow: untrained encoder)" if rows["untrained"].notna().any() else ""
+    return _styled(figure, rows, f"{protocol}: every seed{hollow}")
 
 
 def difference_intervals(differences: DataFrame, title: str = "Paired differences") -> go.Figure:

@@ -114,6 +114,13 @@ def test_an_interval_covers_the_truth_as_often_as_it_says():
     assert 0.935 < hits / 2000 < 0.965
 
 
+def test_a_column_that_no_run_filled_is_left_out(scores):
+    alone = {name: {seed: (a, None) for seed, (a, _) in s.items()} for name, s in scores.items()}
+    assert "untrained" in score_table(table(scores), "linear")
+    assert "untrained" not in score_table(table(alone), "linear")
+    assert "its untrained encoder" not in set(paired_differences(table(alone), "linear")["other"])
+
+
 def test_groups_are_never_mixed(scores):
     here, there = table(scores), table(scores, data="other", evaluated_on="other")
     there["accuracy"] = 1 - there["accuracy"]
