@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from hacm.errors import HacmError
+from hacm.experiments.reuse import reuse
 from hacm.experiments.sweep import PRETRAINING, Trial
 from hacm.training.evaluate import finished_result
 from hacm.training.run import RESULT, read_metrics, write_json
@@ -109,6 +110,7 @@ class Execution:
         trial, status = self.trials[index], self.status[index]
         status.state = "running"
         try:
+            reuse(trial)
             for step, notebook, parameters in trial.steps():
                 status.step = step
                 if not trial.is_finished(step):

@@ -145,7 +145,7 @@ def make_card(config: Config, store: SequenceStore, device: torch.device) -> dic
             "hacm": __version__,
             **{name: version(name) for name in ("torch", "numpy")},
         },
-        "git_commit": _git_commit(),
+        "git_commit": git_commit(),
         "hardware": {
             "device": str(device),
             "name": torch.cuda.get_device_name(device)
@@ -158,7 +158,8 @@ def make_card(config: Config, store: SequenceStore, device: torch.device) -> dic
     }
 
 
-def _git_commit() -> str | None:
+def git_commit() -> str | None:
+    """The code's version, with `-dirty` if files differ from it; None outside a checkout."""
     where = Path(__file__).resolve().parents[2]
     if not (where / ".git").exists():  # an installed package, not a checkout
         return None

@@ -1,0 +1,44 @@
+"""A run that another sweep has made already is copied, not made again.
+
+Sweeps that change one option each all have the run with the defaults in common.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from hacm.experiments.sweep import Trial
+from hacm.training.run import CARD, RESULT, git_commit, read_json
+
+
+def reuse(trial: Trial) -> Path | None:
+    """Copy the finished run of another sweep with the same configuration, data and code.
+
+    Its evaluations come with it; whether they answer this sweep's question is not decided here.
+    Nothing is copied over a run directory that exists, nor from code with changes that no commit
+    holds, since two such states cannot be told apart.
+
+    Args:
+        trial: whose run directory to fill; sweeps under the same RUNS are searched.
+
+    Returns:
+        where the run came from; None if there is none.
+    """
+    commit = git_commit()
+    if trial.run_dir.exists() or commit is None or commit.endswith("-dirty"):
+        return None
+    runs = trial.run_dir.parents[3]
+    for result in sorted(runs.glob(f"*/*/*/{trial.run_dir.name}/{RESULT}")):
+        card = read_json(result.parent / CARD)
+        asked = (trial.config.model_dump(mode="json"), trial.store.checksum, commit)
+        if asked == (card["config"], card["data"]["checksum"], card["git_commit"]):
+            aside = trial.run_dir.with_name(f".{trial.run_dir.name}.{os.getpid()}")
+            shutil.rmtree(aside, ignore_errors=True)
+            # The card last: without it, what an interruption leaves behind is no run.
+            shutil.copytree(result.parent, aside, ignore=shutil.ignore_patterns(CARD))
+            shutil.copy2(result.parent / CARD, aside)
+            os.replace(aside, trial.run_dir)
+            return result.parent
+    return None
