@@ -9,8 +9,9 @@ import os
 import shutil
 from pathlib import Path
 
+from hacm.errors import HacmError
 from hacm.experiments.sweep import Trial
-from hacm.training.run import CARD, RESULT, git_commit, read_json
+from hacm.training.run import CARD, RESULT, check_same, git_commit, read_json
 
 
 def reuse(trial: Trial) -> Path | None:
@@ -31,9 +32,7 @@ def reuse(trial: Trial) -> Path | None:
         return None
     runs = trial.run_dir.parents[3]
     for result in sorted(runs.glob(f"*/*/*/{trial.run_dir.name}/{RESULT}")):
-        card = read_json(result.parent / CARD)
-        asked = (trial.config.model_dump(mode="json"), trial.store.checksum, commit)
-        if asked == (card["config"], card["data"]["checksum"], card["git_commit"]):
+        if _is_same(result.parent, trial, commit):
             aside = trial.run_dir.with_name(f".{trial.run_dir.name}.{os.getpid()}")
             shutil.rmtree(aside, ignore_errors=True)
             # The card last: without it, what an interruption leaves behind is no run.
@@ -42,3 +41,11 @@ def reuse(trial: Trial) -> Path | None:
             os.replace(aside, trial.run_dir)
             return result.parent
     return None
+
+
+def _is_same(run_dir: Path, trial: Trial, commit: str) -> bool:
+    try:
+        check_same(run_dir, trial.config, trial.store)
+    except HacmError:  # another run, or one that cannot be read: no reason to stop this one
+        return False
+    return read_json(run_dir / CARD)["git_commit"] == commit

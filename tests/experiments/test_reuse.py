@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from hacm.experiments import reuse as module
-from hacm.experiments.collect import collect
+from hacm.experiments.collect import find_runs
 from hacm.experiments.execute import Execution
 from hacm.experiments.reuse import reuse
 from hacm.experiments.sweep import PRETRAINING, read_sweep
@@ -68,6 +68,8 @@ def test_another_run_is_not(second, runs, committed):
     committed("abc")
     write_json(card, {**written, "data": {**written["data"], "checksum": "0"}})
     assert reuse(second()) is None
+    card.write_text("{", encoding="utf-8")
+    assert reuse(second()) is None
     write_json(card, written)
     assert reuse(second()) is not None
 
@@ -99,7 +101,8 @@ def test_half_a_copy_is_no_run(second, runs, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         reuse(trial)
     monkeypatch.undo()
-    assert not trial.run_dir.exists() and set(collect(runs)["sweep"]) <= {"first", ""}
+    assert not trial.run_dir.exists()
+    assert find_runs(runs) == [runs / "first" / "toy" / "plain" / "seed0"]
 
 
 def test_a_sweep_asks_only_what_the_copy_does_not_answer(second, monkeypatch):
