@@ -26,11 +26,11 @@ def seed_points(results: DataFrame, protocol: str) -> go.Figure:
         HacmError: the protocol has no results.
     """
     rows = results[results["protocol"] == protocol]
-    figure = _stacked(rows, "per cent")
-    for row, group in _panels(rows):
+    figure, colors = _stacked(rows, "per cent"), _colors(rows)
+    for row, (sweep, _), group in _panels(rows):
         for variant, runs in group.groupby("variant", sort=False):
             points = {"mode": "markers", "showlegend": False, "row": row, "col": 1}
-            color = _color(results, str(variant))
+            color = colors[sweep, variant]
             names = [str(variant)] * len(runs)
             hover = [f"{variant}, seed {seed:g}" for seed in runs["seed"]]
             for column, symbol in (("untrained", "circle-open"), ("accuracy", "circle")):
@@ -106,35 +106,39 @@ def mask_by_variant(curves: DataFrame) -> go.Figure:
 
 
 def _lines(curves: DataFrame, columns: dict[str, str], axis: str, title: str) -> go.Figure:
-    figure, told = _stacked(curves, axis), set()
-    for row, panel in _panels(curves):
+    figure, colors = _stacked(curves, axis), _colors(curves)
+    for row, (sweep, _), panel in _panels(curves):
+        legend = "legend" if row == 1 else f"legend{row}"
         for variant, runs in panel.groupby("variant", sort=False):
-            for column, dash in columns.items():
-                mean = runs.dropna(subset=[column]).groupby("epoch")[column].mean()
-                if mean.empty:
-                    continue
+            means = {
+                column: runs.dropna(subset=[column]).groupby("epoch")[column].mean()
+                for column in columns
+            }
+            drawn = [column for column, mean in means.items() if len(mean)]
+            for column in drawn:
                 figure.add_scatter(
-                    x=mean.index,
-                    y=mean,
-                    **{"name": str(variant), "legendgroup": str(variant)},
-                    showlegend=variant not in told,
-                    mode="lines" if len(mean) > 1 else "markers",
-                    line={"dash": dash, "color": _color(curves, str(variant))},
+                    x=means[column].index,
+                    y=means[column],
+                    **{"name": str(variant), "legendgroup": str(variant), "legend": legend},
+                    showlegend=column == drawn[0],
+                    mode="lines" if len(means[column]) > 1 else "markers",
+                    line={"dash": columns[column], "color": colors[sweep, variant]},
                     **{"row": row, "col": 1},
                 )
-                told.add(variant)
-    figure.update_xaxes(title="epoch", row=len(list(_panels(curves))))
-    return _styled(figure, curves, title).update_layout(showlegend=True)
+        top = next(figure.select_yaxes(row=row, col=1)).domain[1]
+        figure.update_layout({legend: {"y": top, "yanchor": "top"}})
+    figure.update_xaxes(title="epoch", row=row)
+    return _styled(figure, curves, title)
 
 
-def _panels(rows: DataFrame) -> Iterator[tuple[int, DataFrame]]:
-    """One panel a sweep and data set."""
-    for row, (_, group) in enumerate(rows.groupby(["sweep", "data"], sort=False), start=1):
-        yield row, group
+def _panels(rows: DataFrame) -> Iterator[tuple[int, tuple[str, str], DataFrame]]:
+    """One panel a sweep and data set: its row in the figure, these two names, its runs."""
+    for row, (key, group) in enumerate(rows.groupby(["sweep", "data"], sort=False), start=1):
+        yield row, key, group
 
 
 def _stacked(rows: DataFrame, axis: str) -> go.Figure:
-    keys = [key for key, _ in rows.groupby(["sweep", "data"], sort=False)]
+    keys = [key for _, key, _ in _panels(rows)]
     if not keys:
         raise HacmError("there is nothing to draw: no run has such results")
     titles = [" / ".join(str(part) for part in key if part) for key in keys]
@@ -148,6 +152,10 @@ def _styled(figure: go.Figure, rows: DataFrame, title: str) -> go.Figure:
     return figure.update_layout(margin={"t": 80})
 
 
-def _color(rows: DataFrame, variant: str) -> str:
-    """The same colour for a variant in every panel."""
-    return theme.QUALITATIVE[list(rows["variant"].unique()).index(variant) % len(theme.QUALITATIVE)]
+def _colors(rows: DataFrame) -> dict[tuple[str, str], str]:
+    """A colour a sweep and variant, the same on all data; `hacm` has the first one everywhere."""
+    names = rows[["sweep", "variant"]].drop_duplicates()
+    names = names.sort_values("variant", key=lambda variant: variant != "hacm", kind="stable")
+    order = names.groupby("sweep", sort=False).cumcount() % len(theme.QUALITATIVE)
+    pairs = zip(names["sweep"], names["variant"], strict=True)
+    return {pair: theme.QUALITATIVE[i] for pair, i in zip(pairs, order, strict=True)}
