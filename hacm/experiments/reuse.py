@@ -17,9 +17,9 @@ from hacm.training.run import CARD, RESULT, check_same, git_commit, read_json
 def reuse(trial: Trial) -> Path | None:
     """Copy the finished run of another sweep with the same configuration, data and code.
 
-    Its evaluations come with it; whether they answer this sweep's question is not decided here.
-    Nothing is copied over a run directory that exists, nor from code with changes that no commit
-    holds, since two such states cannot be told apart.
+    Its evaluations by this sweep's protocols come with it; whether they answer this sweep's
+    question is not decided here. Nothing is copied over a run directory that exists, nor from code
+    with changes that no commit holds, since two such states cannot be told apart.
 
     Args:
         trial: whose run directory to fill; sweeps under the same RUNS are searched.
@@ -30,13 +30,19 @@ def reuse(trial: Trial) -> Path | None:
     commit = git_commit()
     if trial.run_dir.exists() or commit is None or commit.endswith("-dirty"):
         return None
+
+    def left_out(folder: str, names: list[str]) -> set[str]:
+        if Path(folder).name == "eval":
+            return set(names) - set(trial.evaluations)
+        return {CARD} & set(names)
+
     runs = trial.run_dir.parents[3]
     for result in sorted(runs.glob(f"*/*/*/{trial.run_dir.name}/{RESULT}")):
         if _is_same(result.parent, trial, commit):
             aside = trial.run_dir.with_name(f".{trial.run_dir.name}.{os.getpid()}")
             shutil.rmtree(aside, ignore_errors=True)
             # The card last: without it, what an interruption leaves behind is no run.
-            shutil.copytree(result.parent, aside, ignore=shutil.ignore_patterns(CARD))
+            shutil.copytree(result.parent, aside, ignore=left_out)
             shutil.copy2(result.parent / CARD, aside)
             os.replace(aside, trial.run_dir)
             return result.parent

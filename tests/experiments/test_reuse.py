@@ -58,6 +58,12 @@ def test_the_same_run_is_copied_whole(runs, second):
     assert all((there / name).read_bytes() == (trial.run_dir / name).read_bytes() for name in names)
 
 
+def test_evaluations_that_this_sweep_does_not_ask_for_stay_behind(second):
+    trial = second(protocol="knn")
+    assert reuse(trial) is not None and trial.is_finished(PRETRAINING)
+    assert list((trial.run_dir / "eval").iterdir()) == []
+
+
 def test_another_run_is_not(second, runs, committed):
     assert reuse(second({"tau": 0.3})) is None
     assert reuse(second(seeds=[1])) is None
