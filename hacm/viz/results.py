@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from hacm.errors import HacmError
+from hacm.training.evaluate import NAMES
 from hacm.viz import theme
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def seed_points(results: DataFrame, protocol: str) -> go.Figure:
                 **points,
             )
     hollow = " (hollow: untrained encoder)" if rows["untrained"].notna().any() else ""
-    return _styled(figure, rows, f"{protocol}: every seed{hollow}")
+    return _styled(figure, rows, f"{NAMES.get(protocol, protocol)}: every seed{hollow}")
 
 
 def difference_intervals(differences: DataFrame, title: str = "Paired differences") -> go.Figure:

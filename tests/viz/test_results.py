@@ -6,7 +6,7 @@ import pytest
 from hacm.errors import HacmError
 from hacm.experiments.collect import CURVES
 from hacm.viz import theme
-from hacm.viz.results import loss_by_variant, mask_by_variant
+from hacm.viz.results import loss_by_variant, mask_by_variant, seed_points
 
 PANELS = {"masks": ("attention", "hacm", "random"), "space": ("ball", "hacm")}
 EPOCHS, SEEDS = (0, 1, 2), (0, 1)
@@ -71,3 +71,19 @@ def test_the_two_groups_of_a_mask_share_one_entry_of_the_legend(curves):
 def test_nothing_to_draw_is_said(curves):
     with pytest.raises(HacmError, match="no run has such results"):
         loss_by_variant(curves[:0])
+
+
+def test_every_seed_is_a_point_and_the_title_is_the_protocol_in_words():
+    rows = [("hacm", 0, 0.5, 0.3), ("hacm", 1, 0.7, 0.4), ("random", 0, 0.25, None)]
+    results = pd.DataFrame(rows, columns=["variant", "seed", "accuracy", "untrained"])
+    results = results.assign(sweep="labels", data="wmft", protocol="semi_1")
+    figure = seed_points(results, "semi_1")
+    shown = {}
+    for trace in figure.data:
+        shown.setdefault(trace.marker.symbol, []).append((set(trace.x), list(trace.y)))
+    assert shown["circle"] == [({"hacm"}, [50, 70]), ({"random"}, [25])]
+    assert shown["circle-open"][0] == ({"hacm"}, [30, 40])
+    assert shown["line-ew-open"] == [({"hacm"}, [60]), ({"random"}, [25])]
+    assert figure.layout.title.text == "1 % of the labels: every seed (hollow: untrained encoder)"
+    with pytest.raises(HacmError, match="no run has such results"):
+        seed_points(results, "linear")
