@@ -224,7 +224,9 @@ def test_a_killed_notebook_is_survived(sweep_file, tmp_path, monkeypatch):
 def test_stopping_a_sweep_stops_its_processes(sweep_file, tmp_path):
     (tmp_path / "papermill.py").write_text("import time\ntime.sleep(100)\n")
     file = sweep_file(runs={"a": {}}, seeds=[0, 1])
-    code = "import sys; from hacm.cli import main; main()"
+    # A test that was itself started in the background hands down that Ctrl-C is ignored.
+    heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    code = f"{heed}; from hacm.cli import main; main()"
     search = os.pathsep.join([str(tmp_path), str(SWEEPS.parents[1])])
     process = subprocess.Popen(
         [sys.executable, "-c", code, "sweep", str(file), "--runs", str(tmp_path / "runs")],
