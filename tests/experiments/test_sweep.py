@@ -240,7 +240,10 @@ def test_stopping_a_sweep_stops_its_processes(sweep_file, tmp_path):
         time.sleep(0.05)
     time.sleep(0.5)
     process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=30)
+    try:
+        _, told = process.communicate(timeout=30)
+    finally:
+        process.kill()  # what does not stop must not live on beside the next tests
     assert process.returncode == 130 and "the same command resumes" in told
     rows = json.loads((tmp_path / "runs" / "masks" / TRIALS).read_text())["trials"]
     assert [row["state"] for row in rows] == ["waiting", "waiting"]
