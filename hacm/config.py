@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from hacm.errors import HacmError
 
-Criterion = Literal["hierarchy", "attention", "motion", "random"]
+Criterion = Literal["hierarchy", "attention", "motion", "patch_motion", "random"]
 
 
 class _Options(BaseModel):
@@ -100,6 +100,9 @@ class MaskOptions(_Options):
     grouping: Literal["odd_even", "halves", "random", "none"] = "odd_even"
     """How patches are split; `none`: one group, scored by `temporal` alone."""
     mask_ratio: float = Field(0.9, gt=0, lt=1)
+    rounded_count: bool = False
+    """Count visible tokens in floating point, where 1 - 0.9 is a little less than 0.1: 74 of 750
+    and not 75 (released code of MAMP and MAE)."""
     tau: float = Field(1.0, gt=0)
     """Temperature of the sampling weights: small is sharp. (Published: 0.9 with `score_norm = max`,
     which is far softer than 1 with `zscore`.)"""
@@ -162,6 +165,18 @@ class Config(DataOptions, ModelOptions, MaskOptions, LossOptions, TrainOptions):
     preset: str = "base"
 
     @model_validator(mode="after")
+    def _no_motion_of_motion(self) -> Config:
+        if self.modality != "motion":
+            return self
+        for field, wanted in (("target", "position"), ("score_tokens", "position")):
+            if getattr(self, field) != wanted:
+                raise ValueError(
+                    f"modality = motion shows the network steps already, so {field} = "
+                    f"{getattr(self, field)} would be steps of steps: set {field}: {wanted}"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _two_groups_to_contrast(self) -> Config:
         if self.grouping == "none" and self.contrast_weight > 0:
             raise ValueError(
@@ -212,6 +227,10 @@ class FinetuneOptions(_Options):
     dropout: float = Field(0.3, ge=0, lt=1)
     """Of the tokens the head receives."""
     label_smoothing: float = Field(0.1, ge=0, lt=1)
+    draw: Literal["published", "balanced"] = "published"
+    """How `semi_1` and `semi_10` draw their share: int(N * share) of the N training sequences
+    whatever their class, or that share of every class, at least one (more than 1 % of a small
+    set)."""
     seed: int = Field(0, ge=0)
 
 

@@ -21,7 +21,7 @@ def reconstruction_target(
     Normalised patches of motion or position. `hyperbolic_motion` maps each motion vector by exp_0
     in 3-D first.
     """
-    patches = target_patches(x, options)
+    patches = target_patches(x, options, present)
     if options.target == "hyperbolic_motion":
         patches = exp_0(patches.unflatten(-1, (-1, 3))).flatten(-2)
     there = target_is_there(present, options)
@@ -29,9 +29,11 @@ def reconstruction_target(
     return (patches - mean) / std, there
 
 
-def target_patches(x: Float[Tensor, "B T J 3"], options: Config) -> Float[Tensor, "B P J r*3"]:
+def target_patches(
+    x: Float[Tensor, "B T J 3"], options: Config, present: Bool[Tensor, "B T"] | None = None
+) -> Float[Tensor, "B P J r*3"]:
     """Patches of position, or of motion over `target_stride` frames, metres."""
-    values = x if options.target == "position" else motion(x, options.target_stride)
+    values = x if options.target == "position" else motion(x, options.target_stride, present)
     return patchify(values, options.patch_frames)
 
 

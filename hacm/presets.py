@@ -14,28 +14,26 @@ from hacm.errors import HacmError
 
 _PUBLISHED_TARGET = {"target_norm": "patch", "target_stride": 1, "decode": "uniform"}
 
-_WITHOUT_BALL = {
+_AS_MAMP_RELEASED = {  # MAMP's code, which holds its MAE as well
     **_PUBLISHED_TARGET,
-    "prune": False,
-    "space": "euclidean",
-    "encoder_input": "tangent",
-    "grouping": "none",
-    "contrast_weight": 0.0,
+    **{"prune": False, "space": "euclidean", "encoder_input": "tangent", "contrast_weight": 0.0},
+    **{"grouping": "none", "rounded_count": True, "decode_ratio": 1.0, "absent_bodies": "encode"},
 }
 
 OBJECTIVES: dict[str, dict[str, Any]] = {
     "hacm": {},
     "mamp": {
-        **_WITHOUT_BALL,
-        **{"temporal": "motion", "spatial": "motion", "keep": "low"},
+        **_AS_MAMP_RELEASED,
+        **{"temporal": "patch_motion", "spatial": "patch_motion", "keep": "low"},
         **{"tau": 0.8, "score_norm": "max", "target": "motion"},
     },
-    "mae": {**_WITHOUT_BALL, "temporal": "random", "spatial": "random", "target": "position"},
+    "mae": {**_AS_MAMP_RELEASED, "temporal": "random", "spatial": "random", "target": "position"},
     "none": {},
     "supervised": {"lr": 3e-4, "min_lr": 1e-5},
 }
-"""`hacm`: this paper. `mamp`: Masked Motion Predictors (ICCV 2023). `mae`: random masks, positions.
-`none`: the untrained encoder of `hacm`. `supervised`: the encoder trained with labels only."""
+"""`hacm`: this kit's method, after the paper's idea. `mamp`: Masked Motion Predictors (ICCV 2023),
+`mae`: random masks and positions, both as MAMP's released code computes them. `none`: the untrained
+encoder of `hacm`. `supervised`: the encoder trained with labels only."""
 
 _TWO_CORES = {
     **{"frames": 48, "patch_frames": 4, "depth": 3, "heads": 4},

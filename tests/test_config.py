@@ -39,11 +39,20 @@ def test_baselines_are_what_their_papers_say() -> None:
     mae, mamp = make_config("mae"), make_config("mamp", "base_t120")
     assert (mae.temporal, mae.target, mae.contrast_weight) == ("random", "position", 0)
     assert (mamp.temporal, mamp.target, mamp.keep, mamp.score_norm) == (
-        *("motion", "motion", "low", "max"),
+        *("patch_motion", "motion", "low", "max"),
     )
     assert 0.75 <= mamp.tau <= 0.8
     for config in (mae, mamp):
         assert (config.grouping, config.prune, config.space) == ("none", False, "euclidean")
+        assert (config.decode_ratio, config.target_norm, config.target_stride) == (1, "patch", 1)
+
+
+def test_steps_of_steps_are_refused() -> None:
+    with pytest.raises(HacmError, match=r"modality = motion .* target = motion .* set target: pos"):
+        make_config(overrides={"modality": "motion"})
+    with pytest.raises(HacmError, match=r"score_tokens = motion .* set score_tokens: position"):
+        make_config(overrides={"modality": "motion", "target": "position"})
+    make_config(overrides={"modality": "motion", "target": "position", "score_tokens": "position"})
 
 
 def test_released_is_unscaled_and_encodes_everyone() -> None:

@@ -3,6 +3,9 @@
 All of NTU-60's frames are under 2 GB, so they move to the training device whole where they fit;
 otherwise the gather happens in host memory and the batch is copied. Which frames a batch needs is
 worked out on the CPU from a CPU generator, so a seed means the same on every device.
+
+Where bodies are there is known on the host (`Presence`), so a batch in which all are there
+throughout, the usual case, says so without asking the device (`Batch.complete`).
 """
 
 from __future__ import annotations
@@ -15,9 +18,10 @@ import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
+from hacm.data.presence import Presence
 from hacm.data.store import SequenceStore
 
-Crop = Literal["random", "center"]
+Crop = Literal["random", "center", "whole"]
 MIN_CROP_FRAMES = 64
 TEST_CROP = 0.95
 
@@ -31,12 +35,19 @@ class Batch:
         present: frames in which the body is there.
         sequence: which of the N sequences a body belongs to.
         labels: class of each sequence.
+        complete: every body is there in every frame; known without reading `present`.
     """
 
     x: Float[Tensor, "B T V 3"]
     present: Bool[Tensor, "B T"]
     sequence: Int[Tensor, "B"]
     labels: Int[Tensor, "N"]
+    complete: bool
+
+    @property
+    def gaps(self) -> Bool[Tensor, "B T"] | None:
+        """`present`, or None if there are no gaps: what networks take to skip all masking."""
+        return None if self.complete else self.present
 
     @property
     def N(self) -> int:
@@ -74,6 +85,7 @@ class Sequences:
         self.start, self.bodies, self.length = (
             torch.from_numpy(store.columns[column]) for column in ("start", "bodies", "frames")
         )
+        self.presence = Presence(store)
         self.labels = torch.from_numpy(store.labels)
         self.fill = int(self.bodies.max()) if absent_bodies == "encode" else 0
         self.memory = torch.from_numpy(store.frames)
@@ -99,17 +111,24 @@ class Sequences:
 
         Args:
             ids: positions in the store.
-            crop: `random`: a random span (see `random_crop`); `center`: the middle 95 %, for tests.
+            crop: `random`: a random span (see `random_crop`); `center`: the middle 95 %, for tests;
+                both of the frames between the first and the last in which anybody is there, so that
+                empty frames at the ends change nothing. `whole`: all frames as stored.
             min_crop: smallest share of the frames a random crop keeps.
             rotation: one random rotation a sequence, angles uniform in +- this, radians.
             generator: a CPU generator; needed for random crops and rotations.
         """
         ids = torch.as_tensor(ids)
         N = len(ids)
+        begin, length = self.presence.span(ids)
+        if crop == "whole" or self.fill:  # as published, empty frames are frames like any other
+            begin, length = torch.zeros_like(begin), self.length[ids]
+        first = torch.zeros_like(begin)
         if crop == "random":
-            first, length = random_crop(self.length[ids], min_crop, generator)
-        else:
-            first, length = center_crop(self.length[ids])
+            first, length = random_crop(length, min_crop, generator)
+        elif crop == "center":
+            first, length = center_crop(length)
+        first = begin + first
         bodies = self.bodies[ids]
         slots = torch.full_like(bodies, self.fill) if self.fill else bodies
         sequence = torch.repeat_interleave(torch.arange(N), slots)
@@ -120,41 +139,46 @@ class Sequences:
         low, high, weight = resize_positions(length, self.frames)
         base = (offset + first[sequence])[:, None]
         rows = torch.stack([base + low[sequence], base + high[sequence]])
-        weights = weight[sequence] * here[:, None]
+        weight = weight[sequence]
+        # Both frames that are mixed must hold the body; one of weight 0 is not looked at.
+        low_there, high_there = self.presence.at(rows)
+        here = here[:, None] & low_there & (high_there | (weight == 0))
+        complete = bool(here.all())
 
         matrices = None
         if rotation:
             angles = (torch.rand(N, 3, generator=generator) * 2 - 1) * rotation
             matrices = self._send(rotation_matrices(angles)[sequence])
-        x, present = self._gather(rows, weights, here)
+        x, present = self._gather(rows, weight), self._send(here)
+        if not complete:
+            # As published, a filled-up body is zeros but one that comes or goes fades.
+            kept = self._send(body < bodies[sequence])[:, None] if self.fill else present
+            x = x * kept[..., None, None]
         if matrices is not None:
             x = rotate(x, matrices)
-        result = Batch(x, present, self._send(sequence), self._send(self.labels[ids]))
-        return self._as_modality(result)
+        return self._as_modality(
+            Batch(x, present, self._send(sequence), self._send(self.labels[ids]), complete)
+        )
 
     def _gather(
-        self, rows: Int[Tensor, "2 B T"], weight: Float[Tensor, "B T"], here: Bool[Tensor, "B"]
-    ) -> tuple[Float[Tensor, "B T V 3"], Bool[Tensor, "B T"]]:
-        """Linear interpolation between two stored frames, and whether both hold the body."""
+        self, rows: Int[Tensor, "2 B T"], weight: Float[Tensor, "B T"]
+    ) -> Float[Tensor, "B T V 3"]:
+        """Linear interpolation between two stored frames."""
         on_device = self.memory.device == self.device
         if on_device:
-            rows, weight, here = self._send(rows), self._send(weight), self._send(here)
+            rows, weight = self._send(rows), self._send(weight)
         two = self.memory.index_select(0, rows.flatten()).float().view(*rows.shape, -1)
-        # The norm is 0 for zeros alone; `any` would take several times as long.
-        present = (two.norm(dim=-1) != 0).all(0) & here[:, None]
-        x = torch.lerp(two[0], two[1], weight[..., None])
-        if self.fill:
-            x = x * here[:, None, None]
-        x = x.unflatten(-1, (self.layout.V, 3))
-        return (x, present) if on_device else (self._send(x), self._send(present))
+        x = torch.lerp(two[0], two[1], weight[..., None]).unflatten(-1, (self.layout.V, 3))
+        return x if on_device else self._send(x)
 
     def _as_modality(self, batch: Batch) -> Batch:
         if self.modality == "bone":
             return replace(batch, x=batch.x - batch.x[:, :, self._parents])
         if self.modality == "motion":
-            # A step is there where both its frames are.
+            # A step is there where both its frames are; as released, one to a filled-up frame too.
+            gaps = None if self.fill else batch.gaps
             both = batch.present & later(batch.present, 1)
-            return replace(batch, x=motion(batch.x), present=both)
+            return replace(batch, x=motion(batch.x, present=gaps), present=both)
         return batch
 
     def _send(self, tensor: Tensor) -> Tensor:
@@ -170,9 +194,21 @@ def later(x: Shaped[Tensor, "B T *rest"], stride: int) -> Shaped[Tensor, "B T *r
     return torch.cat([x[:, stride:], x[:, -1:].expand(-1, missing, *x.shape[2:])], dim=1)
 
 
-def motion(x: Float[Tensor, "B T V 3"], stride: int = 1) -> Float[Tensor, "B T V 3"]:
-    """m[t] = x[t + stride] - x[t]; towards the end, and 0 at it, x[T - 1] - x[t]."""
-    return later(x, stride) - x
+def motion(
+    x: Float[Tensor, "B T V 3"], stride: int = 1, present: Bool[Tensor, "B T"] | None = None
+) -> Float[Tensor, "B T V 3"]:
+    """m[t] = x[t + stride] - x[t]; towards the end, and 0 at it, x[T - 1] - x[t].
+
+    Args:
+        x: coordinates.
+        stride: frames between the two positions.
+        present: frames in which the body is there; a step from or to any other frame is 0. None:
+            all are.
+    """
+    moved = later(x, stride) - x
+    if present is None:
+        return moved
+    return moved * (present & later(present, stride))[..., None, None]
 
 
 def random_crop(

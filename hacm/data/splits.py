@@ -96,21 +96,29 @@ def _column(name: str, columns: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def semi_supervised_ids(
-    train_ids: Ids, labels: np.ndarray, fraction: float, rng: np.random.Generator
+    train_ids: Ids,
+    labels: np.ndarray,
+    fraction: float,
+    rng: np.random.Generator,
+    draw: str = "balanced",
 ) -> Ids:
-    """A class-balanced draw of a fraction of the training sequences, at least one a class.
+    """A draw of a fraction of the training sequences.
 
     Args:
         train_ids: positions of the training sequences.
         labels: (N,) labels of the whole store.
         fraction: 0 < fraction <= 1, e.g. 0.01 and 0.1 in the semi-supervised protocol.
         rng: where the draw comes from.
+        draw: `published`: int(N * fraction) sequences of N, whatever their class; `balanced`: the
+            fraction of every class, rounded, at least one.
 
     Raises:
         HacmError: the fraction is out of range.
     """
     if not 0 < fraction <= 1:
         raise HacmError(f"a semi-supervised fraction lies in (0, 1], not {fraction}")
+    if draw == "published":
+        return np.sort(rng.permutation(train_ids)[: int(len(train_ids) * fraction)])
     drawn = []
     for label in np.unique(labels[train_ids]):
         members = train_ids[labels[train_ids] == label]

@@ -8,10 +8,11 @@ from torch import Tensor
 
 
 def motion_score(motion: Float[Tensor, "B P J r*3"]) -> Float[Tensor, "B P J"]:
-    """Mean absolute motion of a joint within a patch (MAMP, eq. 4).
+    """Mean absolute motion of a joint within a patch, metres.
 
     Args:
-        motion: patches of m[t] = x[t + 1] - x[t], metres.
+        motion: patches of steps from frame to frame (the criterion `motion`), or of differences to
+            the patch before (`patch_motion`: what MAMP's released code takes for eq. 4).
     """
     return motion.abs().mean(-1)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from hacm.config import MaskOptions, ModelOptions
@@ -20,7 +20,7 @@ from hacm.masking import hyperbolic
 from hacm.masking.attention import attention_score
 from hacm.masking.baselines import constant_score, motion_score
 from hacm.masking.hierarchy import hierarchy_score
-from hacm.masking.tokens import patchify, take_joints
+from hacm.masking.tokens import patches_there, patchify, take_joints
 from hacm.skeleton import SkeletonLayout
 
 
@@ -30,10 +30,14 @@ class MaskInputs:
 
     Attributes:
         position: patches of coordinates, metres.
-        motion: patches of m[t] = x[t + 1] - x[t], metres.
+        motion: patches of m[t] = x[t + 1] - x[t], metres; a step from or to a frame without the
+            body is 0.
         tokens: points of the ball (or tangent vectors if `space = euclidean`).
         root: the virtual root of each patch, in the same space; None without trunk joints.
         query, key: what attention compares, per head.
+        there: patches in which the body is there; scores of others are not looked at. None: all.
+        change: patch p of `position` minus patch p - 1 of the whole clip, metres (`patch_change`);
+            None: these are all patches, and it is worked out from `position`.
         space, curvature: where `tokens` and `root` lie.
     """
 
@@ -43,6 +47,8 @@ class MaskInputs:
     root: Float[Tensor, "B P D"] | None
     query: Float[Tensor, "B P J H d"]
     key: Float[Tensor, "B P J H d"]
+    there: Bool[Tensor, "B P"] | None = None
+    change: Float[Tensor, "B P J r*3"] | None = None
     space: str = "hyperbolic"
     curvature: float = 1.0
 
@@ -59,6 +65,8 @@ class MaskInputs:
             root=None if self.root is None else at(self.root),
             query=at(self.query),
             key=at(self.key),
+            there=None if self.there is None else at(self.there),
+            change=None if self.change is None else at(self.change),
             space=self.space,
             curvature=self.curvature,
         )
@@ -82,27 +90,62 @@ def _hierarchy(inputs: MaskInputs, options: MaskOptions) -> Tensor:
     )
 
 
+def _patch_motion(inputs: MaskInputs, options: MaskOptions) -> Tensor:
+    if inputs.change is None:
+        return motion_score(patch_change(inputs.position, inputs.there))
+    return motion_score(inputs.change)
+
+
 CRITERIA: dict[str, Score] = {
     "hierarchy": _hierarchy,
-    "attention": lambda inputs, options: attention_score(inputs.query, inputs.key),
+    "attention": lambda inputs, options: attention_score(inputs.query, inputs.key, inputs.there),
     "motion": lambda inputs, options: motion_score(inputs.motion),
+    "patch_motion": _patch_motion,
     "random": lambda inputs, options: constant_score(inputs.motion),
 }
 
 
 def tangent_factor(
-    tokens: Float[Tensor, "B P J D"], options: ModelOptions, scale: float | Tensor | None = None
+    tokens: Float[Tensor, "B P J D"],
+    options: ModelOptions,
+    scale: float | Tensor | None = None,
+    there: Bool[Tensor, "B P"] | None = None,
 ) -> Float[Tensor, "B 1 1 1"] | float | Tensor:
     """What tangent vectors are multiplied with before exp_0 (see `tangent_norm`)."""
     scale = options.tangent_scale if scale is None else scale
     if options.tangent_norm == "none":
         return scale
-    return scale / mean_norm(tokens)
+    return scale / mean_norm(tokens, there)
 
 
-def mean_norm(tokens: Float[Tensor, "B P J D"]) -> Float[Tensor, "B 1 1 1"]:
-    """Mean norm of each body's tokens; never 0."""
-    return tokens.norm(dim=-1).mean((1, 2)).clamp_min(1e-12)[:, None, None, None]
+def mean_norm(
+    tokens: Float[Tensor, "B P J D"], there: Bool[Tensor, "B P"] | None = None
+) -> Float[Tensor, "B 1 1 1"]:
+    """Mean norm of each body's tokens, of the patches that are there; never 0."""
+    norm = tokens.norm(dim=-1).mean(2)
+    weight = torch.ones_like(norm) if there is None else there.to(norm.dtype)
+    mean = (norm * weight).sum(1) / weight.sum(1).clamp_min(1)
+    return mean.clamp_min(1e-12)[:, None, None, None]
+
+
+def patch_change(
+    position: Float[Tensor, "B P J r*3"], there: Bool[Tensor, "B P"] | None = None
+) -> Float[Tensor, "B P J r*3"]:
+    """Each patch minus the one before it; a patch without one before has the next one's difference.
+
+    As in MAMP's released code, whose first patch repeats the second's. A patch with no neighbour in
+    which the body is there has 0.
+    """
+    if position.shape[1] < 2:
+        return torch.zeros_like(position)
+    step = position[:, 1:] - position[:, :-1]
+    if there is None:
+        return torch.cat([step[:, :1], step], dim=1)
+    known = (there[:, 1:] & there[:, :-1])[..., None, None]
+    step, nothing = step * known, torch.zeros_like(position[:, :1])
+    before, after = torch.cat([nothing, step], 1), torch.cat([step, nothing], 1)
+    has_before = torch.cat([torch.zeros_like(known[:, :1]), known], 1)
+    return torch.where(has_before, before, after)
 
 
 def to_space(tangent: Float[Tensor, "... D"], options: ModelOptions) -> Float[Tensor, "... D"]:
@@ -120,6 +163,7 @@ def build_inputs(
     trunk: Float[Tensor, "B P K D"] | None = None,
     query_key: tuple[Tensor, Tensor] | None = None,
     scale: float | Tensor | None = None,
+    present: Bool[Tensor, "B T"] | None = None,
 ) -> MaskInputs:
     """Gather a criterion's inputs; without `tokens` from the patches alone, no model needed.
 
@@ -132,31 +176,35 @@ def build_inputs(
         query_key: (B, P, J, H, d) each; default: the tokens themselves, one head, scaled so that a
             body's mean token attends to itself with logit 1.
         scale: a learned tangent scale.
+        present: frames in which the body is there; None: all.
     """
     r = options.patch_frames
     joints = layout.kept if options.prune else range(layout.V)
-    moved = motion(x)
+    there = None if present is None else patches_there(present, r)
+    moved = motion(x, present=present)
     position, steps = patchify(take_joints(x, joints), r), patchify(take_joints(moved, joints), r)
     if tokens is None:
         tokens, seen = (steps, moved) if options.score_tokens == "motion" else (position, x)
         trunk = patchify(take_joints(seen, layout.trunk), r) if layout.trunk else None
-    factor = tangent_factor(tokens, options, scale)
+    factor = tangent_factor(tokens, options, scale, there)
     root = None
     if trunk is not None:
         mapped = to_space(trunk * factor, options)
         euclidean = options.space == "euclidean"
         root = mapped.mean(2) if euclidean else hyperbolic.midpoint(mapped, options.curvature)
     if query_key is None:
-        unit = (tokens / mean_norm(tokens))[..., None, :]
+        unit = (tokens / mean_norm(tokens, there))[..., None, :]
         query_key = unit * unit.shape[-1] ** 0.5, unit
     query, key = query_key
     return MaskInputs(
         position=position,
         motion=steps,
+        change=patch_change(position, there),
         tokens=to_space(tokens * factor, options),
         root=root,
         query=query,
         key=key,
+        there=there,
         space=options.space,
         curvature=options.curvature,
     )

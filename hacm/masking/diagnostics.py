@@ -50,16 +50,22 @@ def mask_statistics(mask: Mask, joints: int) -> dict[str, float]:
     Returns:
         For each group: `entropy_GROUP`, entropy of the sampling weights relative to uniform (1
         steers nothing), and `weight_ratio_GROUP`, largest over smallest sampling weight (1 steers
-        nothing). With one group its name is `temporal`.
+        nothing). With one group its name is `temporal`. Bodies with fewer than two tokens are left
+        out; without any other body both are 1.
     """
-    entropy = relative_entropy(mask, joints).mean(0)
-    weight = mask.weight.unflatten(1, (-1, joints))
+    entropy = relative_entropy(mask, joints)
+    log_weight = mask.log_weight.unflatten(1, (-1, joints))
     result = {}
     for number in range(len(mask.kept)):
-        w = weight[:, mask.group == number].flatten(1)
-        ratio = w.amax(1) / w.amin(1).clamp_min(torch.finfo(w.dtype).tiny)
-        result[f"entropy_{GROUPS[number]}"] = float(entropy[number])
-        result[f"weight_ratio_{GROUPS[number]}"] = float(ratio.mean())
+        log = log_weight[:, mask.group == number].flatten(1)
+        there = torch.isfinite(log)
+        bodies = there.sum(1) > 1  # a single token has no choice
+        log, there = log[bodies], there[bodies]
+        lowest = log.masked_fill(~there, torch.inf).amin(1)
+        # So far apart is one to infinity for any purpose, and JSON has no infinity.
+        ratio = (log.amax(1) - lowest).clamp_max(80).exp()
+        result[f"entropy_{GROUPS[number]}"] = _mean(entropy[bodies, number])
+        result[f"weight_ratio_{GROUPS[number]}"] = _mean(ratio)
     return result
 
 
@@ -75,18 +81,24 @@ def keep_frequency(
         keep: which end of the score tends to stay visible, as in the mask's options.
         generator: on the mask's device.
     """
-    B, L = mask.weight.shape
+    B, L = mask.log_weight.shape
     joints = L // len(mask.group)
     group = mask.group.repeat_interleave(joints)
-    noise = torch.empty(draws, B, L, device=mask.weight.device)
+    noise = torch.empty(draws, B, L, device=mask.log_weight.device)
     noise = -noise.exponential_(generator=generator).log()
-    keys = mask.weight.log() + noise
-    frequency = torch.empty_like(mask.weight)
-    for number, count in enumerate(mask.kept):
+    keys = (mask.log_weight + noise) * (1 if keep == "high" else -1)
+    keys = keys.masked_fill(~torch.isfinite(mask.log_weight), -torch.inf)
+    frequency = torch.empty_like(mask.log_weight)
+    shown = torch.ones_like(mask.ids_keep) if mask.visible is None else mask.visible
+    for number, slots in enumerate(shown.split(mask.kept, dim=1)):
         tokens = (group == number).nonzero()[:, 0]
-        visible = keys[..., tokens].topk(count, largest=keep == "high").indices
+        visible = keys[..., tokens].topk(slots.shape[1]).indices.transpose(0, 1)
         counts = torch.zeros(B, len(tokens), device=keys.device)
-        visible = visible.transpose(0, 1).flatten(1)
-        counts.scatter_add_(1, visible, torch.ones_like(visible, dtype=counts.dtype))
+        there = slots[:, None].expand_as(visible).to(counts.dtype)
+        counts.scatter_add_(1, visible.flatten(1), there.flatten(1))
         frequency[:, tokens] = counts / draws
     return frequency
+
+
+def _mean(values: Float[Tensor, "B"]) -> float:
+    return float(values.mean()) if len(values) else 1.0

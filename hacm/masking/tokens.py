@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
 
@@ -41,6 +41,11 @@ def patchify(x: Float[Tensor, "B T J C"], patch_frames: int) -> Float[Tensor, "B
 def unpatchify(patches: Float[Tensor, "B P J r*C"], patch_frames: int) -> Float[Tensor, "B T J C"]:
     """The inverse of `patchify`."""
     return patches.unflatten(3, (patch_frames, -1)).transpose(2, 3).flatten(1, 2)
+
+
+def patches_there(present: Bool[Tensor, "B T"], patch_frames: int) -> Bool[Tensor, "B P"]:
+    """Patches in all of whose frames the body is there: only those have tokens."""
+    return present.unflatten(1, (-1, patch_frames)).all(-1)
 
 
 def grid_to_tokens(grid: Shaped[Tensor, "B P J *D"]) -> Shaped[Tensor, "B L *D"]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -22,9 +22,15 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(width, 3 * width)
         self.proj = nn.Linear(width, width)
 
-    def forward(self, x: Float[Tensor, "B K D"], first: int = 0) -> Float[Tensor, "B K-first D"]:
+    def forward(
+        self,
+        x: Float[Tensor, "B K D"],
+        first: int = 0,
+        attend: Bool[Tensor, "B 1 1 K"] | None = None,
+    ) -> Float[Tensor, "B K-first D"]:
+        """Tokens from number `first` on attend to all tokens, or to those marked in `attend`."""
         query, key, value = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        mixed = F.scaled_dot_product_attention(query[:, :, first:], key, value)
+        mixed = F.scaled_dot_product_attention(query[:, :, first:], key, value, attn_mask=attend)
         return self.proj(mixed.transpose(1, 2).flatten(2))
 
 
@@ -53,9 +59,20 @@ class Block(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
         self.drop_path = drop_path
 
-    def forward(self, x: Float[Tensor, "B K D"], first: int = 0) -> Float[Tensor, "B K-first D"]:
-        """Renew the tokens from number `first` on; those before it are only attended to."""
-        x = x[:, first:] + self._skip(self.attn(self.norm1(x), first))
+    def forward(
+        self,
+        x: Float[Tensor, "B K D"],
+        first: int = 0,
+        attend: Bool[Tensor, "B 1 1 K"] | None = None,
+    ) -> Float[Tensor, "B K-first D"]:
+        """Renew the tokens from number `first` on; those before it are only attended to.
+
+        Args:
+            x: tokens.
+            first: the first one to renew.
+            attend: which tokens may be attended to, from `attend_to`; None: all.
+        """
+        x = x[:, first:] + self._skip(self.attn(self.norm1(x), first, attend))
         return x + self._skip(self.mlp(self.norm2(x)))
 
     def _skip(self, branch: Float[Tensor, "B K D"]) -> Float[Tensor, "B K D"]:
@@ -64,6 +81,16 @@ class Block(nn.Module):
         keep = 1 - self.drop_path
         alive = torch.rand(branch.shape[0], 1, 1, device=branch.device) < keep
         return branch * alive / keep
+
+
+def attend_to(there: Bool[Tensor, "B K"] | None) -> Bool[Tensor, "B 1 1 K"] | None:
+    """An attention mask: only to tokens that are there.
+
+    A body without any attends to all of them: its results, which nobody uses, stay finite.
+    """
+    if there is None:
+        return None
+    return (there | ~there.any(1, keepdim=True))[:, None, None]
 
 
 def init_linear(module: nn.Module) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor, nn
 
 from hacm.masking.tokens import tokens_to_grid
@@ -11,15 +11,41 @@ from hacm.models.blocks import init_linear
 from hacm.models.encoder import Encoder
 
 
+def mean_of_tokens(
+    tokens: Float[Tensor, "B K *D"], there: Bool[Tensor, "B K"] | None = None
+) -> Float[Tensor, "B *D"]:
+    """Average over the tokens (or patches) that are there, None: all; 0 for a body without any."""
+    if there is None:
+        return tokens.mean(1)
+    weight = _like(there.to(tokens.dtype), tokens)
+    return (tokens * weight).sum(1) / weight.sum(1).clamp_min(1)
+
+
 def mean_of_bodies(
-    values: Float[Tensor, "B *D"], sequence: Int[Tensor, "B"], N: int
+    values: Float[Tensor, "B *D"],
+    sequence: Int[Tensor, "B"],
+    N: int,
+    there: Bool[Tensor, "B"] | None = None,
 ) -> Float[Tensor, "N *D"]:
-    """Average what belongs to the same sequence; `sequence` says which one each body is in."""
-    total = values.new_zeros(N, *values.shape[1:]).index_add_(0, sequence, values)
-    count = torch.zeros(N, device=values.device).index_add_(
-        0, sequence, torch.ones_like(sequence, dtype=torch.float)
-    )
-    return total / count.clamp_min(1).view(-1, *[1] * (values.ndim - 1))
+    """Average what belongs to the same sequence.
+
+    Args:
+        values: of every body.
+        sequence: which of the N sequences each body is in.
+        N: number of sequences.
+        there: bodies that count, None: all; a sequence without any is 0.
+    """
+    counts = torch.ones_like(sequence) if there is None else there
+    weight = counts.to(values.dtype)
+    total = values.new_zeros(N, *values.shape[1:])
+    total = total.index_add_(0, sequence, values * _like(weight, values))
+    count = weight.new_zeros(N).index_add_(0, sequence, weight)
+    return total / _like(count.clamp_min(1), total)
+
+
+def _like(weight: Shaped[Tensor, "*some"], values: Shaped[Tensor, "*more"]) -> Tensor:
+    """Singleton dimensions at the end, so that one multiplies the other."""
+    return weight.view(*weight.shape, *[1] * (values.ndim - weight.ndim))
 
 
 class LinearHead(nn.Module):
@@ -38,11 +64,16 @@ class LinearHead(nn.Module):
         nn.init.normal_(self.linear.weight, std=0.01)
         nn.init.zeros_(self.linear.bias)
 
+    @staticmethod
     def pool(
-        self, tokens: Float[Tensor, "B L D"], sequence: Int[Tensor, "B"], N: int
+        tokens: Float[Tensor, "B L D"],
+        sequence: Int[Tensor, "B"],
+        N: int,
+        there: Bool[Tensor, "B L"] | None = None,
     ) -> Float[Tensor, "N D"]:
-        """One feature vector a sequence."""
-        return mean_of_bodies(tokens.mean(1), sequence, N)
+        """One feature vector a sequence, of the tokens that are there."""
+        here = None if there is None else there.any(1)
+        return mean_of_bodies(mean_of_tokens(tokens, there), sequence, N, here)
 
     def forward(self, features: Float[Tensor, "N D"]) -> Float[Tensor, "N C"]:
         return self.linear(self.norm(features))
@@ -70,11 +101,18 @@ class FinetuneHead(nn.Module):
         init_linear(self)
 
     def pool(
-        self, tokens: Float[Tensor, "B L D"], sequence: Int[Tensor, "B"], N: int
+        self,
+        tokens: Float[Tensor, "B L D"],
+        sequence: Int[Tensor, "B"],
+        N: int,
+        there: Bool[Tensor, "B L"] | None = None,
     ) -> Float[Tensor, "N J*D"]:
-        """One feature vector a sequence, joint by joint."""
+        """One feature vector a sequence, joint by joint, of the tokens that are there."""
         grid = tokens_to_grid(self.dropout(tokens), self.joints)
-        return mean_of_bodies(grid.mean(1).flatten(1), sequence, N)
+        # All joints of a patch are there, or none.
+        patches = None if there is None else tokens_to_grid(there, self.joints)[..., 0]
+        here = None if patches is None else patches.any(1)
+        return mean_of_bodies(mean_of_tokens(grid, patches).flatten(1), sequence, N, here)
 
     def forward(self, features: Float[Tensor, "N J*D"]) -> Float[Tensor, "N C"]:
         return self.fc2(self.bn(self.fc1(features)).relu())
@@ -93,7 +131,11 @@ class Classifier(nn.Module):
         self.encoder, self.head = encoder, head
 
     def forward(
-        self, x: Float[Tensor, "B T V 3"], sequence: Int[Tensor, "B"], N: int
+        self,
+        x: Float[Tensor, "B T V 3"],
+        sequence: Int[Tensor, "B"],
+        N: int,
+        present: Bool[Tensor, "B T"] | None = None,
     ) -> Float[Tensor, "N C"]:
         """Scores (logits).
 
@@ -101,5 +143,7 @@ class Classifier(nn.Module):
             x: bodies of N sequences.
             sequence: which sequence each body belongs to.
             N: number of sequences.
+            present: frames in which a body is there (`Batch.gaps`); None: all.
         """
-        return self.head(self.head.pool(self.encoder(x), sequence, N))
+        tokens = self.encoder(x, present)
+        return self.head(self.head.pool(tokens, sequence, N, self.encoder.tokens_there(present)))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from hacm.config import ModelOptions
 from hacm.masking.tokens import grid_to_tokens, take_tokens
-from hacm.models.blocks import Block, init_linear
+from hacm.models.blocks import Block, attend_to, init_linear
 
 
 class Decoder(nn.Module):
@@ -43,6 +43,7 @@ class Decoder(nn.Module):
         visible: Float[Tensor, "B K D"],
         ids_keep: Int[Tensor, "B K"],
         ids_decode: Int[Tensor, "B M"],
+        there: Bool[Tensor, "B K+M"] | None = None,
     ) -> Float[Tensor, "B M r*3"]:
         """Predict the tokens `ids_decode`.
 
@@ -50,6 +51,8 @@ class Decoder(nn.Module):
             visible: the encoder's output for the visible tokens.
             ids_keep: their token numbers.
             ids_decode: the masked tokens to predict: all, or a random part (`decode_ratio`).
+            there: which tokens, visible ones first, a body with gaps really has; the others are
+                attended to by none and their predictions mean nothing. None: all.
         """
         B, K = ids_keep.shape
         place = grid_to_tokens(self.joint_embed + self.time_embed).expand(B, -1, -1)
@@ -60,7 +63,8 @@ class Decoder(nn.Module):
             ],
             dim=1,
         )
+        attend = attend_to(there)
         for block in self.blocks[:-1]:
-            tokens = block(tokens)
-        # Nobody reads the visible tokens after the last block.
-        return self.pred(self.norm(self.blocks[-1](tokens, first=K)))
+            tokens = block(tokens, attend=attend)
+        # The last block need not renew the visible tokens: only predictions are read from it.
+        return self.pred(self.norm(self.blocks[-1](tokens, first=K, attend=attend)))

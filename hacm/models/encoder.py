@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -13,8 +13,14 @@ from hacm.config import ModelOptions
 from hacm.data.sequences import motion
 from hacm.errors import HacmError
 from hacm.masking.criteria import MaskInputs, build_inputs, tangent_factor, to_space
-from hacm.masking.tokens import grid_to_tokens, patchify, take_joints
-from hacm.models.blocks import Block, init_linear
+from hacm.masking.tokens import (
+    grid_to_tokens,
+    patches_there,
+    patchify,
+    take_joints,
+    tokens_to_grid,
+)
+from hacm.models.blocks import Block, attend_to, init_linear
 from hacm.skeleton import SkeletonLayout
 
 
@@ -90,22 +96,54 @@ class Encoder(nn.Module):
         pooled = self.patch_embed(patchify(take_joints(x, self.joints), self.options.patch_frames))
         return pooled + self.joint_embed + self.time_embed
 
-    def encode(self, tokens: Float[Tensor, "B K D"]) -> Float[Tensor, "B K D"]:
-        """Blocks and final norm, on all or on the visible tokens."""
+    def encode(
+        self, tokens: Float[Tensor, "B K D"], there: Bool[Tensor, "B K"] | None = None
+    ) -> Float[Tensor, "B K D"]:
+        """Blocks and final norm, on all or on the visible tokens.
+
+        Args:
+            tokens: what the first block receives.
+            there: tokens that a body with gaps really has; the others are attended to by none and
+                what becomes of them means nothing. None: all.
+        """
+        attend = attend_to(there)
         for block in self.blocks:
-            tokens = block(tokens)
+            tokens = block(tokens, attend=attend)
         return self.norm(tokens)
 
-    def block_input(self, tangent: Float[Tensor, "B P J D"]) -> Float[Tensor, "B P J D"]:
+    def block_input(
+        self, tangent: Float[Tensor, "B P J D"], there: Bool[Tensor, "B P"] | None = None
+    ) -> Float[Tensor, "B P J D"]:
         """What the first block receives: points of the ball, or the tangent tokens themselves."""
         if self.options.encoder_input == "tangent":
             return tangent
-        factor = tangent_factor(tangent, self.options, self.tangent_scale)
+        factor = tangent_factor(tangent, self.options, self.tangent_scale, there)
         return to_space(tangent * factor, self.options)
 
-    def forward(self, x: Float[Tensor, "B T V 3"]) -> Float[Tensor, "B L D"]:
-        """All tokens of every body, in time-major order."""
-        return self.encode(grid_to_tokens(self.block_input(self.embed(x))))
+    def tokens_there(self, present: Bool[Tensor, "B T"] | None) -> Bool[Tensor, "B L"] | None:
+        """Tokens of the patches in all of whose frames the body is there; None: all tokens.
+
+        With `absent_bodies = encode` all are, whatever `present` says.
+        """
+        if present is None or self.options.absent_bodies == "encode":
+            return None
+        there = patches_there(present, self.options.patch_frames)
+        return there.repeat_interleave(self.J, dim=1)
+
+    def forward(
+        self, x: Float[Tensor, "B T V 3"], present: Bool[Tensor, "B T"] | None = None
+    ) -> Float[Tensor, "B L D"]:
+        """All tokens of every body, in time-major order.
+
+        Args:
+            x: coordinates of all joints.
+            present: frames in which the body is there (`Batch.gaps`); None: all. Tokens of patches
+                in which it is not are left out: they are 0 and no other token depends on them.
+        """
+        there = self.tokens_there(present)
+        patches = None if there is None else tokens_to_grid(there, self.J)[..., 0]
+        tokens = self.encode(grid_to_tokens(self.block_input(self.embed(x), patches)), there)
+        return tokens if there is None else tokens * there[..., None]
 
     @torch.no_grad()
     def mask_inputs(
@@ -113,6 +151,7 @@ class Encoder(nn.Module):
         x: Float[Tensor, "B T V 3"],
         tangent: Float[Tensor, "B P J D"] | None = None,
         projections: nn.Linear | None = None,
+        present: Bool[Tensor, "B T"] | None = None,
     ) -> MaskInputs:
         """What the criteria look at, seen by this encoder; never differentiated.
 
@@ -121,13 +160,14 @@ class Encoder(nn.Module):
             tangent: `embed(x)`, if it is at hand.
             projections: fixed maps D -> 2 D to queries and keys, for `attention = frozen`; without
                 them the first block's are taken.
+            present: frames in which the body is there; None: all.
         """
         options, r = self.options, self.options.patch_frames
         tangent = self.embed(x) if tangent is None else tangent.detach()
         trunk_joints = self.layout.trunk
         if options.score_tokens == "motion":
             # Without bias and position embedding: a joint at rest is at the origin.
-            steps, weight = motion(x), self.patch_embed.weight
+            steps, weight = motion(x, present=present), self.patch_embed.weight
             tokens = F.linear(patchify(take_joints(steps, self.joints), r), weight)
             trunk = F.linear(patchify(take_joints(steps, trunk_joints), r), weight)
         else:
@@ -135,7 +175,8 @@ class Encoder(nn.Module):
             trunk = self.patch_embed(patchify(take_joints(x, trunk_joints), r))
         query_key = None
         if options.attention != "tokens":
-            query_key = self._query_key(tangent, projections)
+            there = None if present is None else patches_there(present, r)
+            query_key = self._query_key(tangent, projections, there)
         return build_inputs(
             x,
             self.layout,
@@ -144,10 +185,14 @@ class Encoder(nn.Module):
             trunk if trunk_joints else None,
             query_key,
             self.tangent_scale,
+            present,
         )
 
     def _query_key(
-        self, tangent: Float[Tensor, "B P J D"], projections: nn.Linear | None
+        self,
+        tangent: Float[Tensor, "B P J D"],
+        projections: nn.Linear | None,
+        there: Bool[Tensor, "B P"] | None,
     ) -> tuple[Float[Tensor, "B P J H d"], Float[Tensor, "B P J H d"]]:
         """Queries and keys of fixed projections, or of the first block per head."""
         if projections is not None:
@@ -155,7 +200,7 @@ class Encoder(nn.Module):
             return query, key
         block = cast(Block, self.blocks[0])
         D = self.options.width
-        tokens = block.norm1(self.block_input(tangent))
+        tokens = block.norm1(self.block_input(tangent, there))
         # The first 2 D rows of the joint map; the values are not needed.
         both = F.linear(tokens, block.attn.qkv.weight[: 2 * D], block.attn.qkv.bias[: 2 * D])
         query, key = both.unflatten(-1, (2, block.attn.heads, -1)).unbind(-3)

@@ -1,11 +1,12 @@
-"""Where and how precisely to compute, and random streams that do not depend on it."""
+"""Where and how precisely to compute."""
 
 from __future__ import annotations
 
 import contextlib
 import warnings
+from collections.abc import Iterator
+from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -31,13 +32,23 @@ def choose_device(name: str = "auto") -> torch.device:
     return device
 
 
-def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager:
-    """bfloat16 where it is asked for; float32 otherwise (with TF32 matrix products on CUDA)."""
-    if device.type == "cuda":
-        torch.set_float32_matmul_precision("high")
+def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager[Any]:
+    """bfloat16 where it is asked for; float32 otherwise."""
     if precision == "bfloat16":
         return torch.autocast(device.type, dtype=torch.bfloat16)
     return contextlib.nullcontext()
+
+
+@contextlib.contextmanager
+def fast_products(device: torch.device) -> Iterator[None]:
+    """TF32 matrix products on CUDA, for training alone; afterwards the precision is as before."""
+    before = torch.get_float32_matmul_precision()
+    if device.type == "cuda":
+        torch.set_float32_matmul_precision("high")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def compile_blocks(model: nn.Module, device: torch.device) -> None:
@@ -59,12 +70,3 @@ def compile_blocks(model: nn.Module, device: torch.device) -> None:
     for module in model.modules():
         if isinstance(module, Block):
             module.compile(dynamic=True)
-
-
-def stream(device: torch.device | str, *key: int) -> torch.Generator:
-    """An independent random stream for a key such as (seed, epoch).
-
-    Streams are keyed, not carried along: resuming at an epoch needs no saved generator state.
-    """
-    state = np.random.SeedSequence(key).generate_state(2, np.uint32)
-    return torch.Generator(device).manual_seed(int(state[0]) << 31 | int(state[1]) >> 1)

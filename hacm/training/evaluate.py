@@ -18,7 +18,14 @@ from hacm.models.encoder import Encoder
 from hacm.training.checkpoint import load_encoder
 from hacm.training.device import choose_device
 from hacm.training.pretrain import build_pretrainer
-from hacm.training.protocols import LABELS, PROTOCOLS, ask, sides_of
+from hacm.training.protocols import (
+    LABELS,
+    PROTOCOLS,
+    ask,
+    labelled_draws,
+    never_seen,
+    sides_of,
+)
 from hacm.training.run import CARD, RESULT, read_json, read_run_config, write_json
 from hacm.training.scores import save_scores
 
@@ -54,7 +61,8 @@ def evaluate(
         store: the data; its layout must be the encoder's. For `transfer` they must be other data
             than those of pretraining, for all other protocols the same.
         protocol: one of `PROTOCOLS`; `hacm/training/protocols.py` says what they are.
-        split: another split than that of pretraining.
+        split: another split than that of pretraining; its test sequences that pretraining saw are
+            left out, and the result says how many.
         compare: also evaluate the untrained encoder.
         device: see `pretrain`.
         progress: show bars.
@@ -79,12 +87,20 @@ def evaluate(
     if (done := finished_result(out, asked)) is not None:
         return done
     trained = load_encoder(run_dir)
-    check_run(run_dir, config, trained, store, protocol)
+    check_run(run_dir, config, trained, store, protocol, split)
     encoders = {"trained": trained}
     if compare:
         encoders["untrained"] = build_pretrainer(store.layout, config).encoder
     sides = sides_of(protocol, store, split)
+    left_out = 0
+    if protocol not in ("transfer", "validation"):
+        sides, left_out = never_seen(sides, store, config.split)
     train_ids, test_ids = store.split(split)[0], np.concatenate([test for _, test in sides])
+    if not len(test_ids):
+        raise HacmError(
+            f"split {split!r} tests nothing but sequences that {run_dir} was pretrained on (its "
+            f"split is {config.split!r}): evaluate on that split, or pretrain on this one"
+        )
     on = choose_device(device)
     # Checkpoints belong to this very question; asked another one, they are of no use.
     unfinished = out / f"unfinished-{hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:12]}"
@@ -111,6 +127,7 @@ def evaluate(
     result |= {
         "chance": 1 / len(store.label_names),
         **describe_split(store, (train_ids, test_ids)),
+        **{"train": trained_on(protocol, train_ids, store, recipe), "left_out": left_out},
         "data": store.path.name,
         "features": how_features(recipe, protocol),
         "seconds": round(time.monotonic() - started, 3),
@@ -151,7 +168,12 @@ def at_one_rate(recipe: ProbeOptions | FinetuneOptions) -> ProbeOptions | Finetu
 
 
 def check_run(
-    run_dir: str | Path, config: Config, encoder: Encoder, store: SequenceStore, protocol: str
+    run_dir: str | Path,
+    config: Config,
+    encoder: Encoder,
+    store: SequenceStore,
+    protocol: str,
+    split: str,
 ) -> None:
     """Run card, encoder and data must belong together.
 
@@ -168,6 +190,16 @@ def check_run(
         raise HacmError(
             f"{run_dir} holds the encoder of another run: its configuration is not that of {CARD} "
             f"({changed}; {CARD} / encoder)"
+        )
+    if protocol == "validation" and config.objective == "supervised":
+        raise HacmError(
+            f"{run_dir} was trained with the labels of all training sequences, so none is left to "
+            "validate on: use protocol linear, or finetune on an untrained encoder"
+        )
+    if protocol == "validation" and split != config.split:
+        raise HacmError(
+            f"validation divides the training side of the split that {run_dir} was pretrained on, "
+            f"{config.split!r}, not of {split!r}: leave split out"
         )
     seen = read_json(Path(run_dir) / CARD)["data"]
     same = seen["checksum"] == store.checksum
@@ -192,6 +224,18 @@ def describe_split(store: SequenceStore, ids: tuple[np.ndarray, np.ndarray]) -> 
         "classes_never_trained": [store.label_names[label] for label in sorted(test - train)],
         "classes_never_tested": [store.label_names[label] for label in sorted(train - test)],
     }
+
+
+def trained_on(
+    protocol: str,
+    train_ids: np.ndarray,
+    store: SequenceStore,
+    recipe: ProbeOptions | FinetuneOptions,
+) -> int:
+    """How many sequences' labels were used (of each draw)."""
+    if isinstance(recipe, ProbeOptions):
+        return len(train_ids)
+    return len(labelled_draws(LABELS[protocol], train_ids, store.labels, recipe)[0])
 
 
 def how_features(recipe: ProbeOptions | FinetuneOptions, protocol: str) -> str:

@@ -10,10 +10,11 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from hacm.data.sequences import Crop, Sequences
-from hacm.models.classifier import LinearHead, mean_of_bodies
+from hacm.models.classifier import LinearHead
 from hacm.models.encoder import Encoder
-from hacm.training.device import autocast, stream
-from hacm.training.schedule import set_lr, warmup_cosine
+from hacm.randomness import seeded, stream
+from hacm.training.device import autocast
+from hacm.training.schedule import equal_parts, set_lr, warmup_cosine
 
 
 @torch.no_grad()
@@ -49,8 +50,9 @@ def extract_features(
             block, crop=crop, rotation=rotation, min_crop=min_crop, generator=generator
         )
         with autocast(sequences.device, precision):
-            tokens = encoder(batch.x)
-        rows.append(mean_of_bodies(tokens.float().mean(1), batch.sequence, batch.N))
+            tokens = encoder(batch.x, batch.gaps).float()
+        there = encoder.tokens_there(batch.gaps)
+        rows.append(LinearHead.pool(tokens, batch.sequence, batch.N, there))
     return torch.cat(rows)
 
 
@@ -82,21 +84,16 @@ def fit_linear_probe(
         The head in evaluation mode.
     """
     device, (N, D) = views[0].device, views[0].shape
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded("probe/start", seed):
         head = LinearHead(D, classes).to(device).train()
     optimizer = torch.optim.SGD(head.parameters(), lr=lr, momentum=0.9)
-    generator = stream("cpu", seed, 1)
-    # A last batch of one would have no spread to normalise by.
-    steps = max(1, N // batch_size)
+    generator = stream("cpu", "probe/order", seed)
     for epoch in range(epochs):
         features = views[epoch % len(views)]
-        order = torch.randperm(N, generator=generator).to(device)
-        for step, ids in enumerate(order.tensor_split(steps)):
-            set_lr(
-                optimizer,
-                warmup_cosine(epoch * steps + step, warmup=0, total=epochs * steps, lr=lr),
-            )
+        parts = equal_parts(torch.randperm(N, generator=generator).to(device), batch_size)
+        for step, ids in enumerate(parts):
+            done, total = epoch * len(parts) + step, epochs * len(parts)
+            set_lr(optimizer, warmup_cosine(done, warmup=0, total=total, lr=lr))
             loss = F.cross_entropy(head(features[ids]), labels[ids])
             optimizer.zero_grad(set_to_none=True)
             loss.backward()

@@ -23,12 +23,10 @@ from hacm.data.sequences import Sequences
 from hacm.errors import HacmError
 from hacm.models.classifier import Classifier, FinetuneHead
 from hacm.models.encoder import Encoder
+from hacm.randomness import seeded, stream
 from hacm.training.checkpoint import load_checkpoint, save_checkpoint
-from hacm.training.device import autocast, stream
-from hacm.training.schedule import set_lr, warmup_cosine
-
-# Which of a training's random streams is which.
-_HEAD, _DATA, _DROP = 0, 1, 2
+from hacm.training.device import autocast, fast_products
+from hacm.training.schedule import equal_parts, set_lr, warmup_cosine
 
 
 def build_classifier(encoder: Encoder, classes: int, options: FinetuneOptions) -> Classifier:
@@ -36,8 +34,7 @@ def build_classifier(encoder: Encoder, classes: int, options: FinetuneOptions) -
 
     The head's start depends on the seed alone; the global random state is left as it was.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(stream("cpu", options.seed, _HEAD).initial_seed())
+    with seeded("finetune/start", options.seed):
         copy = Encoder(encoder.layout, encoder.options, drop_path=options.drop_path)
         copy.load_state_dict(encoder.state_dict())
         head = FinetuneHead(encoder.options.width, encoder.J, classes, options.dropout)
@@ -144,14 +141,12 @@ def _train_epoch(
     epoch: int,
 ) -> dict[str, Any]:
     model.train()
-    device, data_stream = sequences.device, stream("cpu", options.seed, _DATA, epoch)
+    device, data_stream = sequences.device, stream("cpu", "finetune/data", options.seed, epoch)
     order = torch.as_tensor(ids)[torch.randperm(len(ids), generator=data_stream)]
-    # Parts of about equal size: a last batch of one would have no spread for batch norm.
-    parts = order.tensor_split(max(1, len(ids) // options.batch_size))
+    parts = equal_parts(order, options.batch_size)
     sums = torch.zeros(2, device=device)
     # Stochastic depth and dropout draw from torch's own generators.
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(stream("cpu", options.seed, _DROP, epoch).initial_seed())
+    with seeded("finetune/drop", options.seed, epoch, device=device), fast_products(device):
         for step, part in enumerate(parts):
             lr = warmup_cosine(
                 epoch * len(parts) + step,
@@ -169,7 +164,7 @@ def _train_epoch(
                 generator=data_stream,
             )
             with autocast(device, config.precision):
-                scores = model(batch.x, batch.sequence, batch.N)
+                scores = model(batch.x, batch.sequence, batch.N, batch.gaps)
             loss = F.cross_entropy(
                 scores.float(), batch.labels, label_smoothing=options.label_smoothing
             )
@@ -196,5 +191,5 @@ def class_scores(
     for part in torch.as_tensor(ids).split(batch_size):
         batch = sequences.batch(part)
         with autocast(sequences.device, precision):
-            rows.append(model(batch.x, batch.sequence, batch.N).float())
+            rows.append(model(batch.x, batch.sequence, batch.N, batch.gaps).float())
     return torch.cat(rows)

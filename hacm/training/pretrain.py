@@ -16,15 +16,13 @@ from hacm.data.store import SequenceStore
 from hacm.errors import HacmError
 from hacm.masking.diagnostics import mask_statistics, radius_statistics
 from hacm.models.pretrainer import Noise, Pretrainer
+from hacm.randomness import seeded, stream
 from hacm.skeleton import SkeletonLayout
 from hacm.training.checkpoint import ENCODER, load_checkpoint, save_checkpoint, save_encoder
-from hacm.training.device import autocast, choose_device, compile_blocks, stream
+from hacm.training.device import autocast, choose_device, compile_blocks, fast_products
 from hacm.training.run import Run
 from hacm.training.schedule import set_lr, warmup_cosine
 from hacm.training.supervised import train_supervised
-
-# Which of a run's random streams is which.
-_INIT, _DATA, _MASK = 0, 1, 2
 
 
 def pretrain(
@@ -94,8 +92,8 @@ def pretrain(
         range(first, epochs), initial=first, total=epochs, unit="epoch", disable=not progress
     )
     for epoch in bar:
-        data_stream = stream("cpu", config.seed, _DATA, epoch)
-        mask_stream = stream(on, config.seed, _MASK, epoch)
+        data_stream = stream("cpu", "pretrain/data", config.seed, epoch)
+        mask_stream = stream(on, "pretrain/mask", config.seed, epoch)
         order = train_ids[torch.randperm(len(train_ids), generator=data_stream)]
         sums = torch.zeros(3, device=on)
         for step, ids in enumerate(order.split(config.batch_size)[:steps]):
@@ -115,11 +113,12 @@ def pretrain(
                 generator=data_stream,
             )
             noise = model.draw_noise(batch.x.shape[0], mask_stream)
-            with autocast(on, config.precision):
-                losses = model(batch.x, batch.present, noise)
-            optimizer.zero_grad(set_to_none=True)
-            losses.total.backward()
-            optimizer.step()
+            with fast_products(on):
+                with autocast(on, config.precision):
+                    losses = model(batch.x, batch.gaps, noise)
+                optimizer.zero_grad(set_to_none=True)
+                losses.total.backward()
+                optimizer.step()
             # Summed on the device: reading them here would make the host wait at every step.
             sums += torch.stack([losses.total, losses.reconstruction, losses.contrast]).detach()
 
@@ -165,8 +164,7 @@ def _finish(run: Run, model: Pretrainer, epochs: int, steps: int) -> None:
 
 def build_pretrainer(layout: SkeletonLayout, config: Config) -> Pretrainer:
     """A model whose start depends on the seed alone; the global random state is left as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(stream("cpu", config.seed, _INIT).initial_seed())
+    with seeded("pretrain/start", config.seed):
         return Pretrainer(layout, config)
 
 
@@ -192,8 +190,10 @@ def diagnose(model: Pretrainer, batch: Batch, noise: Noise) -> dict[str, Any]:
         sampling weights relative to uniform and largest over smallest weight, per group;
         `gradient_norm`: of each loss term with respect to the encoder.
     """
-    inputs = model.encoder.mask_inputs(batch.x, projections=model.frozen_query_key)
-    losses = model(batch.x, batch.present, noise)
+    inputs = model.encoder.mask_inputs(
+        batch.x, projections=model.frozen_query_key, present=batch.gaps
+    )
+    losses = model(batch.x, batch.gaps, noise)
     weights = [p for p in model.encoder.parameters() if p.requires_grad]
     norms = {}
     for name in ("reconstruction", "contrast"):

@@ -5,6 +5,7 @@ knn        the nearest neighbour alone
 validation both readers on the training side alone, divided by subject: for choosing settings
 finetune   the encoder learns on, with all training labels
 semi_1     as finetune with 1 % of the training sequences, the mean of 5 draws; semi_10: 10 %
+           (how many sequences that really are stands in the result as `train`)
 transfer   as finetune, on other data than the encoder was pretrained on
 """
 
@@ -24,8 +25,9 @@ from hacm.config import Config, FinetuneOptions, ProbeOptions
 from hacm.data.sequences import Sequences
 from hacm.data.splits import semi_supervised_ids
 from hacm.data.store import SequenceStore
+from hacm.errors import HacmError
 from hacm.models.encoder import Encoder
-from hacm.training.device import stream
+from hacm.randomness import numpy_stream, stream
 from hacm.training.features import extract_features, fit_linear_probe, nearest_labels
 from hacm.training.finetune import build_classifier, class_scores, train_classifier
 
@@ -50,6 +52,19 @@ Sides = list[tuple[Ids, Ids]]
 def sides_of(protocol: str, store: SequenceStore, split: str) -> Sides:
     """What a protocol trains its reader on and what it tests."""
     return store.folds(split) if protocol == "validation" else [store.split(split)]
+
+
+def never_seen(sides: Sides, store: SequenceStore, pretrained: str) -> tuple[Sides, int]:
+    """The same without the test sequences that pretraining saw, and how many those were.
+
+    Args:
+        sides: from `sides_of`.
+        store: the data of pretraining.
+        pretrained: the split it was pretrained on.
+    """
+    seen = store.split(pretrained)[0]
+    kept = [(train, np.setdiff1d(test, seen)) for train, test in sides]
+    return kept, sum(len(test) for _, test in sides) - sum(len(test) for _, test in kept)
 
 
 def ask(
@@ -84,7 +99,7 @@ def ask(
         )
         return {name: found[reader][None] for name, reader in readers.items()}
     [(train_ids, test_ids)] = sides
-    draws = labelled_draws(LABELS[protocol], train_ids, store.labels, options.seed)
+    draws = labelled_draws(LABELS[protocol], train_ids, store.labels, options)
     scores = [
         fine_tune(encoder, store, config, (drawn, test_ids), options, folder / str(draw), progress)
         for draw, drawn in enumerate(draws)
@@ -125,7 +140,7 @@ def probe(
             crop="random",
             rotation=config.rotation,
             min_crop=config.min_crop,
-            generator=stream("cpu", options.seed, view),
+            generator=stream("cpu", "probe/view", options.seed, view),
         )
         for view in range(min(options.views, options.epochs) if "linear" in readers else 0)
     ]
@@ -165,7 +180,7 @@ def fine_tune(
 
 
 def labelled_draws(
-    share: float, train_ids: Ids, labels: Int[np.ndarray, "S"], seed: int
+    share: float, train_ids: Ids, labels: Int[np.ndarray, "S"], options: FinetuneOptions
 ) -> list[Ids]:
     """The training sequences whose labels may be used: all, or several draws of a share.
 
@@ -173,12 +188,18 @@ def labelled_draws(
         share: 0 < share <= 1.
         train_ids: positions of all training sequences.
         labels: of all sequences of the store.
-        seed: the same seed draws the same sequences for every encoder.
+        options: how they are drawn (`draw`); the same `seed` draws the same for every encoder.
     """
     if share == 1:
         return [train_ids]
-    generators = [np.random.default_rng([seed, draw]) for draw in range(DRAWS)]
-    return [semi_supervised_ids(train_ids, labels, share, rng) for rng in generators]
+    if options.draw == "published" and int(share * len(train_ids)) < 2:
+        raise HacmError(
+            f"{100 * share:.0f} % of {len(train_ids)} training sequences is "
+            f"{int(share * len(train_ids))}: too few to train on; use draw: balanced, which takes "
+            "at least one a class"
+        )
+    generators = [numpy_stream("finetune/labels", options.seed, draw) for draw in range(DRAWS)]
+    return [semi_supervised_ids(train_ids, labels, share, rng, options.draw) for rng in generators]
 
 
 def sequences_for(encoder: Encoder, store: SequenceStore, config: Config) -> Sequences:

@@ -1,10 +1,21 @@
-"""The learning rate: linear warm-up, then a half cosine."""
+"""The steps of an epoch and their learning rate: linear warm-up, then a half cosine."""
 
 from __future__ import annotations
 
 import math
 
 import torch
+from jaxtyping import Int
+from torch import Tensor
+
+
+def equal_parts(order: Int[Tensor, "N"], batch_size: int) -> list[Int[Tensor, "n"]]:
+    """An epoch's batches: as few as can be of at most `batch_size`, of about equal size.
+
+    A single one that would be left over is left out: batch norm has no spread to divide by.
+    """
+    parts = order.tensor_split(max(1, math.ceil(len(order) / batch_size)))
+    return [part for part in parts if len(part) > 1 or len(order) == 1]
 
 
 def warmup_cosine(step: int, *, warmup: int, total: int, lr: float, min_lr: float = 0.0) -> float:

@@ -78,7 +78,8 @@ def test_planted_zeros_are_absent_frames(tmp_path: Path) -> None:
 def test_a_frame_between_a_body_and_nothing_is_not_there(tmp_path: Path) -> None:
     array = clip(1, 4, 0)
     array[0, 2:] = 0
-    batch = Sequences(make_store(tmp_path / "gone", [array]), 8).batch([0])
+    sequences = Sequences(make_store(tmp_path / "gone", [array]), 8)
+    batch = sequences.batch([0], crop="whole")
     # Half-pixel centres: frames -0.25, 0.25, 0.75, ... of the old ones.
     assert batch.present[0].tolist() == [True] * 3 + [False] * 5
 

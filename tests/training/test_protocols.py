@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from hacm.config import ProbeOptions
+from hacm.config import FinetuneOptions, ProbeOptions
 from hacm.data.sequences import Sequences
 from hacm.data.store import SequenceStore
 from hacm.errors import HacmError
@@ -19,6 +19,9 @@ from hacm.training.pretrain import build_pretrainer, pretrain
 from hacm.training.protocols import DRAWS, LABELS, PROTOCOLS, labelled_draws, probe, sides_of
 from hacm.training.run import CARD, read_json, read_run_config
 from hacm.training.scores import ensemble
+
+# The network sees steps: what it predicts and compares are the steps themselves.
+STEPS = {"modality": "motion", "target": "position", "score_tokens": "position"}
 
 
 def new_run(config, store, path):
@@ -48,6 +51,8 @@ def copy_of(store, path, **changes):
 
 def quick(run_dir, store, protocol, **options):
     small = {"epochs": 2} if protocol in LABELS else {"epochs": 3, "views": 2}
+    if protocol.startswith("semi"):
+        small["draw"] = "balanced"  # int(12 * 0.1) = 1 sequence is too few
     return evaluate(run_dir, store, protocol, device="cpu", progress=False, **{**small, **options})
 
 
@@ -137,15 +142,46 @@ def test_the_result_says_how_features_were_made(run_dir, store):
 
 def test_semi_supervised_draws_are_shared_and_small(store):
     train_ids = store.split("xsub")[0]
-    draws = labelled_draws(0.1, train_ids, store.labels, seed=0)
-    assert len(draws) == DRAWS
-    for drawn in draws:
-        assert set(drawn) <= set(train_ids)
-        assert np.bincount(store.labels[drawn]).tolist() == [1, 1, 1]
-    again = labelled_draws(0.1, train_ids, store.labels, seed=0)
-    assert all(np.array_equal(a, b) for a, b in zip(draws, again, strict=True))
-    assert len({tuple(drawn) for drawn in draws}) > 1
-    assert labelled_draws(1.0, train_ids, store.labels, seed=0) == [train_ids]
+    for draw, drawn_classes in (("balanced", [1, 1, 1]), ("published", None)):
+        options = FinetuneOptions(draw=draw)
+        draws = labelled_draws(0.26, train_ids, store.labels, options)
+        assert len(draws) == DRAWS
+        for drawn in draws:
+            assert set(drawn) <= set(train_ids)
+            assert len(set(drawn)) == len(drawn) == 3  # int(12 * 0.26), or one of each four
+            if drawn_classes:
+                assert np.bincount(store.labels[drawn]).tolist() == drawn_classes
+        again = labelled_draws(0.26, train_ids, store.labels, options)
+        assert all(np.array_equal(a, b) for a, b in zip(draws, again, strict=True))
+        assert len({tuple(drawn) for drawn in draws}) > 1
+        assert labelled_draws(1.0, train_ids, store.labels, options) == [train_ids]
+
+
+def test_the_number_of_labels_used_is_told(run_dir, store):
+    """12 training sequences: int(12 * 0.1) is 1, too few to train on; balanced draws take 3."""
+    with pytest.raises(HacmError, match=r"10 % of 12 training sequences is 1: .* draw: balanced"):
+        quick(run_dir, store, "semi_10", draw="published")
+    assert quick(run_dir, store, "semi_10", draw="balanced")["train"] == 3
+    assert quick(run_dir, store, "finetune")["train"] == 12
+
+
+def test_what_pretraining_saw_is_never_tested(run_dir, store):
+    """The run's training side is subjects 1 and 3; the data have 1 to 4."""
+    subjects = store.columns["subject"]
+    result = quick(run_dir, store, "knn", split="subject:2")
+    assert result["left_out"] == np.isin(subjects, [1, 3]).sum()
+    assert result["test"] == (subjects == 4).sum()
+    assert quick(run_dir, store, "knn")["left_out"] == 0
+    with pytest.raises(HacmError, match=r"tests nothing but sequences that .* pretrained on"):
+        quick(run_dir, store, "knn", split="subject:2,4")
+    with pytest.raises(HacmError, match="validation divides the training side of the split"):
+        quick(run_dir, store, "validation", split="subject:2")
+
+
+def test_a_supervised_run_has_nothing_to_validate_on(config, store, tmp_path):
+    run = new_run(config.model_copy(update={"objective": "supervised"}), store, tmp_path / "run")
+    with pytest.raises(HacmError, match="trained with the labels of all training sequences"):
+        quick(run, store, "validation")
 
 
 def test_without_the_untrained_encoder(run_dir, store):
@@ -185,8 +221,8 @@ def test_a_stopped_evaluation_resumes(run_dir, store, monkeypatch):
 
 def test_an_ensemble_adds_probabilities(config, store, tmp_path):
     runs = [
-        new_run(config.model_copy(update={"modality": m}), store, tmp_path / m)
-        for m in ("joint", "bone", "motion")
+        new_run(config.model_copy(update=update), store, tmp_path / update["modality"])
+        for update in ({"modality": "joint"}, {"modality": "bone"}, STEPS)
     ]
     for run in runs:
         quick(run, store, "linear", compare=False)
@@ -270,6 +306,9 @@ def test_classes_on_one_side_only_are_told(run_dir, store):
     result = quick(run_dir, store, "knn", split="subject:1,3")
     assert result["classes_never_tested"] == [names[2]] and not result["classes_never_trained"]
     assert f"never tested: {names[2]}" in summary(result)
-    result = quick(run_dir, store, "knn", split="subject:2")
-    assert result["classes_never_trained"] == [names[2]]
-    assert f"never trained: {names[2]}" in summary(result)
+    # Pretraining saw subjects 1 and 3, so that only subject 2 is left to test.
+    result = quick(run_dir, store, "knn", split="subject:3")
+    assert result["left_out"] == (column == 1).sum()
+    assert result["test"] == (column == 2).sum()
+    assert result["classes_never_trained"] == names[:2].tolist()
+    assert f"never trained: {names[0]}, {names[1]}" in summary(result)
