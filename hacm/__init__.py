@@ -18,6 +18,7 @@ _HOME = {
     "open_data": "hacm.data.builtin",
     "Sequences": "hacm.data.sequences",
     "Config": "hacm.config",
+    "draw_masks": "hacm.masking.draw",
     "make_config": "hacm.presets",
     "Encoder": "hacm.models.encoder",
     "Pretrainer": "hacm.models.pretrainer",

@@ -32,6 +32,7 @@ from hacm.masking.tokens import (
 )
 from hacm.models.decoder import Decoder
 from hacm.models.encoder import Encoder
+from hacm.randomness import seeded
 from hacm.skeleton import SkeletonLayout
 
 
@@ -84,7 +85,7 @@ class Pretrainer(nn.Module):
         # Random queries and keys that never learn, as in the released code.
         self.frozen_query_key: nn.Linear | None = None
         if config.attention == "frozen":
-            self.frozen_query_key = nn.Linear(config.width, 2 * config.width).requires_grad_(False)
+            self.frozen_query_key = frozen_projections(config.width, config.seed)
 
     def draw_noise(self, bodies: int, generator: torch.Generator | None = None) -> Noise:
         """The randomness of one step with B bodies."""
@@ -201,6 +202,12 @@ class Pretrainer(nn.Module):
             imagined = (first + walked.cumsum(-2)).flatten(-2)
         hidden = tokens_to_grid(hidden[..., None], J)
         return unpatchify(torch.where(hidden, imagined, position), r), mask
+
+
+def frozen_projections(width: int, seed: int) -> nn.Linear:
+    """The random maps D -> 2 D to queries and keys of a run with this seed; they never learn."""
+    with seeded("pretrain/frozen", seed):
+        return nn.Linear(width, 2 * width).requires_grad_(False)
 
 
 def _full_precision(device: str) -> contextlib.AbstractContextManager[Any]:

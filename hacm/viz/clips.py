@@ -37,6 +37,11 @@ class Clip:
     label: str
     recorded: int
 
+    @property
+    def gaps(self) -> Bool[Tensor, "B T"] | None:
+        """`present`, or None if every body is there throughout."""
+        return None if bool(self.present.all()) else self.present
+
 
 def load_clip(store: SequenceStore, index: int, frames: int) -> Clip:
     """Read one sequence of a store, and nothing else.

@@ -75,7 +75,7 @@ def embed_tree(
     manifold = _manifold(space)
     tree = torch.as_tensor(graph, dtype=torch.float64)
     a, b = torch.triu_indices(V, V, 1)
-    generator = torch.Generator().manual_seed(seed)
+    generator = stream("cpu", "embedding", seed)
     first = 1e-2 * torch.randn(starts, V, 2, generator=generator, dtype=torch.float64)
     points = geoopt.ManifoldParameter(first, manifold=manifold)
     optimizer = geoopt.optim.RiemannianAdam([points], lr=lr)

@@ -113,7 +113,7 @@ class MaskLab:
             chosen = self.controls["criterion"]
             criteria = [checked(chosen, self.own[chosen])] * 2 if chosen in self.own else None
             result = study(
-                seen_by(self.encoder, self.clip.x, config),
+                seen_by(self.encoder, self.clip.x, config, self.clip.gaps),
                 self.encoder.joints,
                 config,
                 seed=self.draw,

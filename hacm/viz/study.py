@@ -10,16 +10,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
-from torch import Tensor, nn
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
 
 from hacm.config import Config, ModelOptions, parse_config
 from hacm.errors import HacmError
 from hacm.masking.criteria import MaskInputs, Score, group_score
-from hacm.masking.cross_mask import Mask, cross_mask, mask_noise
+from hacm.masking.cross_mask import Mask
 from hacm.masking.diagnostics import keep_frequency, mask_statistics
+from hacm.masking.draw import draw_mask
 from hacm.masking.tokens import tokens_to_grid
 from hacm.models.encoder import Encoder
+from hacm.models.pretrainer import frozen_projections
+from hacm.randomness import stream
 
 CRITERIA: dict[str, tuple[str, str]] = {
     "hierarchy+attention": ("attention", "hierarchy"),
@@ -52,20 +55,31 @@ def mask_config(options: ModelOptions, criterion: str, **values: Any) -> Config:
 
 
 @torch.no_grad()
-def seen_by(encoder: Encoder, x: Float[Tensor, "B T V 3"], config: Config) -> MaskInputs:
+def seen_by(
+    encoder: Encoder,
+    x: Float[Tensor, "B T V 3"],
+    config: Config,
+    present: Bool[Tensor, "B T"] | None = None,
+) -> MaskInputs:
     """What criteria look at, through this encoder's weights but with `config`'s ball and attention.
 
-    A learned tangent scale gives way to `config.tangent_scale`.
+    A learned tangent scale gives way to `config.tangent_scale`; random projections (`attention =
+    frozen`) are those of the encoder's own run.
+
+    Args:
+        encoder: whose weights.
+        x: coordinates of all joints.
+        config: the options.
+        present: frames in which the bodies are there; None: all.
     """
     viewer = copy.copy(encoder)  # shares the weights
     viewer._parameters = {**encoder._parameters, "tangent_scale": None}
     viewer.options = config
     frozen = None
     if config.attention == "frozen":
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(config.seed)
-            frozen = nn.Linear(config.width, 2 * config.width)
-    return viewer.mask_inputs(x, projections=frozen)
+        own = encoder.options
+        frozen = frozen_projections(config.width, own.seed if isinstance(own, Config) else 0)
+    return viewer.mask_inputs(x, projections=frozen, present=present)
 
 
 def compared_tokens(
@@ -118,20 +132,35 @@ class Study:
 
     @property
     def preference(self) -> Float[np.ndarray, "B P J"]:
-        """Sampling weight over uniform, within each group: 1 is no preference."""
-        tokens = torch.bincount(self.mask.group) * len(self.joints)
-        return self.grid(self.mask.weight) * tokens[self.mask.group][None, :, None].numpy()
+        """Sampling weight over uniform, within each group: 1 is no preference, 0 is not there."""
+        weight, there = self.grid(self.mask.weight), self.there
+        for patches in self._groups():
+            weight[:, patches] *= there[:, patches].sum((1, 2), keepdims=True)
+        return weight
 
     @property
     def standard_score(self) -> Float[np.ndarray, "B P J"]:
-        """Scores with mean 0 and deviation 1 in each body's group; 0 where all are alike."""
-        score, group = self.score, self.mask.group.numpy()
-        for number in np.unique(group):
-            part = score[:, group == number]
-            centred = part - part.mean((1, 2), keepdims=True)
-            spread = centred.std((1, 2), keepdims=True)
-            score[:, group == number] = np.where(spread > 0, centred / np.maximum(spread, 1e-12), 0)
+        """Scores with mean 0 and deviation 1 in each body's group; 0 where all are alike, or no body
+        is there.
+        """
+        score, there = self.score, self.there
+        for patches in self._groups():
+            known = there[:, patches]
+            count = np.maximum(known.sum((1, 2), keepdims=True), 1)
+            part = np.where(known, score[:, patches], 0)
+            centred = np.where(known, part - part.sum((1, 2), keepdims=True) / count, 0)
+            spread = np.sqrt((centred**2).sum((1, 2), keepdims=True) / count)
+            score[:, patches] = np.where(spread > 0, centred / np.maximum(spread, 1e-12), 0)
         return score
+
+    @property
+    def there(self) -> Bool[np.ndarray, "B P J"]:
+        """Tokens of patches in which the body is there."""
+        return self.grid(self.mask.log_weight) > -np.inf
+
+    def _groups(self) -> list[Bool[np.ndarray, "P"]]:
+        group = self.mask.group.numpy()
+        return [group == number for number in np.unique(group)]
 
     @property
     def group(self) -> Int[np.ndarray, "P J"]:
@@ -158,10 +187,9 @@ def study(
         draws: for the frequencies, if they are asked for.
         criteria: functions instead of `config`'s criteria, as in `cross_mask`.
     """
-    B, P, J = inputs.tokens.shape[:3]
-    generator = torch.Generator().manual_seed(seed)
-    mask = cross_mask(inputs, config, mask_noise(B, P, J, generator), criteria)
-    statistics = mask_statistics(mask, J)
+    generator = stream("cpu", "draw_masks", seed)
+    mask = draw_mask(inputs, config, generator, criteria)
+    statistics = mask_statistics(mask, inputs.tokens.shape[2])
     return Study(inputs, mask, statistics, tuple(joints), config.keep, draws, generator)
 
 
@@ -177,6 +205,7 @@ def compare_options(
     config: Config,
     trials: Mapping[str, Sequence[Any]],
     seed: int = 0,
+    present: Bool[Tensor, "B T"] | None = None,
 ) -> list[dict[str, Any]]:
     """What single options do to the mask, all else equal.
 
@@ -186,17 +215,18 @@ def compare_options(
         config: the starting point.
         trials: values to try by field name.
         seed: the same draws for all.
+        present: frames in which the bodies are there; None: all.
 
     Returns:
         One row a value: `option`, `value`, the keys of `mask_statistics`, and `moved`: share of the
         visible tokens that are not visible at the starting point with the same noise.
     """
-    start = study(seen_by(encoder, x, config), encoder.joints, config, seed=seed)
+    start = study(seen_by(encoder, x, config, present), encoder.joints, config, seed=seed)
     rows = []
     for option, values in trials.items():
         for value in values:
             changed = parse_config({**config.model_dump(), option: value}, "masking options")
-            inputs = seen_by(encoder, x, changed)
+            inputs = seen_by(encoder, x, changed, present)
             other = study(inputs, encoder.joints, changed, seed=seed)
             visible = other.mask.mask == 0
             moved = float((start.mask.mask[visible] == 1).float().mean())

@@ -84,6 +84,51 @@ def test_a_frame_between_a_body_and_nothing_is_not_there(tmp_path: Path) -> None
     assert batch.present[0].tolist() == [True] * 3 + [False] * 5
 
 
+@pytest.mark.parametrize("modality", ["joint", "bone", "motion"])
+@pytest.mark.parametrize("crop", ["whole", "center", "random"])
+def test_what_is_not_there_is_zero(tmp_path: Path, modality, crop) -> None:
+    """Also between a frame with the body and one without, and after a rotation."""
+    rng = np.random.default_rng(0)
+    arrays = [
+        clip(2, 30 + i, i) * (rng.random((2, 30 + i)) < 0.8)[..., None, None] for i in range(9)
+    ]
+    sequences = Sequences(make_store(tmp_path / "blinks", arrays), 40, modality=modality)
+    generator = torch.Generator().manual_seed(0)
+    batch = sequences.batch(np.arange(9), crop=crop, rotation=0.3, generator=generator)
+    assert not batch.complete
+    assert batch.gaps is batch.present
+    assert 0.2 < batch.present.float().mean() < 0.9
+    assert not batch.x[~batch.present].any()
+    assert batch.x[batch.present].any(dim=-1).any(dim=-1).float().mean() > 0.95
+
+
+def test_empty_frames_at_the_ends_are_cut_off(tmp_path: Path) -> None:
+    body, nothing = clip(1, 20, 0), np.zeros((1, 9, STICK.V, 3), np.float32)
+    longer = np.concatenate([nothing, body, nothing[:, :4]], axis=1)
+    sequences = Sequences(make_store(tmp_path / "longer", [body, longer]), 12)
+    for crop in ("center", "random"):
+        plain, padded = (
+            sequences.batch([i], crop=crop, generator=torch.Generator().manual_seed(3))
+            for i in (0, 1)
+        )
+        assert plain.complete and padded.complete
+        assert torch.equal(plain.x, padded.x)
+    assert not sequences.batch([1], crop="whole").complete
+    # As published, an empty frame is a frame.
+    encode = Sequences(make_store(tmp_path / "encode", [longer]), 12, absent_bodies="encode")
+    assert not encode.batch([0]).complete
+
+
+def test_a_batch_says_whether_all_are_there(tmp_path: Path) -> None:
+    gap = clip(1, 20, 1)
+    gap[0, 7] = 0
+    sequences = Sequences(make_store(tmp_path / "one", [clip(1, 20, 0), gap]), 20)
+    assert sequences.batch([0, 0]).complete
+    assert sequences.batch([0]).gaps is None
+    assert not sequences.batch([0, 1]).complete
+    assert sequences.presence.known.all()
+
+
 def test_one_zero_joint_is_no_absence(tmp_path: Path) -> None:
     array = clip(1, 6, 0)
     array[0, :, 0] = 0  # centred on this joint

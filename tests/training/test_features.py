@@ -6,6 +6,9 @@ import torch
 from sklearn.neighbors import KNeighborsClassifier
 
 from hacm.data.sequences import Sequences
+from hacm.data.store import SequenceStore
+from hacm.models.classifier import Classifier, FinetuneHead, LinearHead
+from hacm.skeleton import KINECT_V2
 from hacm.training.features import extract_features, fit_linear_probe, nearest_labels
 from hacm.training.pretrain import build_pretrainer
 
@@ -20,6 +23,95 @@ def test_features_are_means_over_tokens_and_bodies(config, store):
             tokens = encoder(sequences.batch([i]).x)
         expected = tokens.mean(1).mean(0)
         torch.testing.assert_close(features[row], expected, atol=1e-5, rtol=1e-4)
+
+
+def with_gaps(path, arrays, layout=KINECT_V2):
+    labels = [0] * len(arrays)
+    return SequenceStore.from_arrays(arrays, labels, layout, path=path, center=False)
+
+
+def wandering(seed, frames):
+    steps = np.random.default_rng(seed).normal(scale=0.02, size=(frames, KINECT_V2.V, 3))
+    return (1 + steps.cumsum(0)).astype(np.float32)
+
+
+@pytest.mark.parametrize("options", [{}, {"encoder_input": "ball"}], ids=str)
+def test_empty_frames_at_the_ends_change_no_feature(config, tmp_path, options):
+    """A clip, and the same clip with frames without the body before and after it."""
+    clip, nothing = wandering(0, 50), np.zeros((30, KINECT_V2.V, 3), np.float32)
+    longer = [[clip], [clip, nothing], [nothing, clip], [nothing[:7], clip, nothing]]
+    store = with_gaps(tmp_path / "store", [np.concatenate(parts) for parts in longer])
+    config = config.model_copy(update=options)
+    encoder = build_pretrainer(store.layout, config).encoder
+    sequences = Sequences(store, config.frames)
+    features = extract_features(encoder, sequences, np.arange(4))
+    for other in features[1:]:
+        assert torch.equal(features[0], other)
+    views = [
+        extract_features(
+            encoder,
+            sequences,
+            np.array([i]),
+            crop="random",
+            rotation=0.3,
+            generator=torch.Generator().manual_seed(1),
+        )
+        for i in range(4)
+    ]
+    for other in views[1:]:
+        assert torch.equal(views[0], other)
+
+
+@pytest.mark.parametrize("head", ["linear", "finetune"])
+@pytest.mark.parametrize("options", [{}, {"encoder_input": "ball"}], ids=str)
+@torch.no_grad()
+def test_only_tokens_that_are_there_are_read_and_averaged(config, tmp_path, head, options):
+    """Beside an encoder that gets one body at a time and nothing but the tokens it has."""
+    r, P = config.patch_frames, config.patches
+    config = config.model_copy(update=options)
+    presence = [np.arange(P) < 2, np.arange(P) % 2 == 0, np.zeros(P), np.arange(P) == P - 1]
+    bodies = [
+        wandering(i, config.frames) * np.repeat(there, r)[:, None, None]
+        for i, there in enumerate(presence)
+    ]
+    whole = [wandering(10 + i, config.frames) for i in range(2)]
+    arrays = [np.stack([whole[0], *bodies[:2]]), np.stack([whole[1], *bodies[2:]])]
+    store = with_gaps(tmp_path / "store", arrays)
+    encoder = build_pretrainer(store.layout, config).encoder.eval()
+    for block in encoder.blocks:
+        torch.nn.init.normal_(block.attn.qkv.weight, std=0.5)  # so that attention matters
+    classifier = Classifier(
+        encoder,
+        LinearHead(config.width, 3)
+        if head == "linear"
+        else FinetuneHead(config.width, encoder.J, 3),
+    ).eval()
+    batch = Sequences(store, config.frames).batch([0, 1], crop="whole")
+    assert not batch.complete and not batch.x[~batch.present].any()
+
+    expected = torch.zeros(2, config.width if head == "linear" else encoder.J * config.width)
+    for n, members in enumerate([[0, 1, 2], [3, 4, 5]]):
+        means = []
+        for b in members:
+            there = batch.present[b].view(P, r).all(1)
+            if there.any():
+                tangent = encoder.embed(batch.x[b : b + 1])[:, there]
+                tokens = encoder.encode(encoder.block_input(tangent).flatten(1, 2))[0]
+                grid = tokens.unflatten(0, (-1, encoder.J)).mean(0)
+                means.append(grid.mean(0) if head == "linear" else grid.flatten())
+        assert len(means) == (3 if n == 0 else 2)
+        expected[n] = torch.stack(means).mean(0)
+    there = encoder.tokens_there(batch.gaps)
+    tokens = encoder(batch.x, batch.gaps)
+    pooled = classifier.head.pool(tokens, batch.sequence, 2, there)
+    torch.testing.assert_close(pooled, expected, atol=1e-5, rtol=1e-4)
+    logits = classifier(batch.x, batch.sequence, 2, batch.gaps)
+    torch.testing.assert_close(logits, classifier.head(expected), atol=1e-5, rtol=1e-4)
+
+    garbage = batch.x + 100 * ~batch.present[..., None, None]
+    assert torch.equal(encoder(garbage, batch.gaps), tokens)
+    everywhere = torch.ones_like(batch.present)
+    torch.testing.assert_close(encoder(batch.x, everywhere), encoder(batch.x), atol=1e-5, rtol=1e-4)
 
 
 def test_frozen_means_frozen(config, store):

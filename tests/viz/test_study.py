@@ -6,6 +6,7 @@ from hacm.errors import HacmError
 from hacm.masking.cross_mask import cross_mask, mask_noise
 from hacm.masking.tokens import grid_to_tokens
 from hacm.presets import make_config
+from hacm.randomness import stream
 from hacm.skeleton import COCO17, KINECT_V2
 from hacm.training.pretrain import build_pretrainer
 from hacm.viz.study import (
@@ -36,7 +37,7 @@ def test_the_mask_is_that_of_the_method(criterion):
     config = mask_config(model.options, criterion, tau=0.5)
     assert (config.temporal, config.spatial) == CRITERIA[criterion]
     result = study(seen_by(model, x, config), model.joints, config, seed=3, draws=20)
-    noise = mask_noise(2, P, model.J, torch.Generator().manual_seed(3))
+    noise = mask_noise(2, P, model.J, stream("cpu", "draw_masks", 3))
     expected = cross_mask(model.mask_inputs(x), config, noise)
     assert torch.equal(result.mask.ids_keep, expected.ids_keep)
     assert np.array_equal(grid_to_tokens(torch.from_numpy(result.hidden)), expected.mask)
