@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
+from hacm.randomness import stream
+
 Space = Literal["hyperbolic", "euclidean"]
 GROWING = 0.7
 """Share of the steps during which the tree grows to its full size. Starting at full size tangles

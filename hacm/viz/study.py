@@ -140,9 +140,7 @@ class Study:
 
     @property
     def standard_score(self) -> Float[np.ndarray, "B P J"]:
-        """Scores with mean 0 and deviation 1 in each body's group; 0 where all are alike, or no body
-        is there.
-        """
+        """Scores with mean 0 and deviation 1 in each body's group; 0 if all alike, or not there."""
         score, there = self.score, self.there
         for patches in self._groups():
             known = there[:, patches]
