@@ -10,7 +10,7 @@ from hacm.errors import HacmError
 from hacm.skeleton import KINECT_V1
 from hacm.training.evaluate import evaluate, summary
 from hacm.training.pretrain import pretrain
-from hacm.training.run import read_json
+from hacm.training.run import read_json, read_run_config
 from hacm.training.scores import confusion_counts
 
 
@@ -89,3 +89,18 @@ def test_an_unfinished_run_is_a_sentence(config, store, tmp_path):
     loop.close()
     with pytest.raises(HacmError, match="has not finished"):
         quick(tmp_path / "run", store)
+
+
+def test_a_store_made_anew_of_the_same_sequences_is_the_same_data(run_dir, store, tmp_path):
+    again = SequenceStore.from_arrays(
+        [store[i] for i in range(len(store))],
+        store.labels.tolist(),
+        store.layout,
+        path=tmp_path / "elsewhere" / "again",
+        splits=store.splits,
+        subject=store.columns["subject"].tolist(),
+    )
+    assert again.checksum == store.checksum
+    first = quick(run_dir, store, "knn")
+    assert quick(run_dir, again, "knn") == first
+    assert list(pretrain(read_run_config(run_dir), again, run_dir, device="cpu", progress=False))

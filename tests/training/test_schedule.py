@@ -3,8 +3,10 @@ import math
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
-from hacm.training.schedule import set_lr, warmup_cosine
+from hacm.training.schedule import equal_parts, set_lr, warmup_cosine
 
 
 def rates(**options):
@@ -29,3 +31,16 @@ def test_groups_keep_their_scale():
     optimizer = torch.optim.SGD([{"params": weights[:1]}, {"params": weights[1:], "lr_scale": 0.5}])
     set_lr(optimizer, 0.2)
     assert [group["lr"] for group in optimizer.param_groups] == [0.2, 0.1]
+
+
+@given(N=st.integers(1, 700), batch_size=st.integers(2, 130))
+def test_no_batch_is_larger_than_asked_for(N: int, batch_size: int) -> None:
+    parts = equal_parts(torch.randperm(N), batch_size)
+    sizes = [len(part) for part in parts]
+    assert max(sizes) <= batch_size
+    assert min(sizes) > 1 or N == 1
+    seen = torch.cat(parts).tolist()
+    assert len(set(seen)) == len(seen)
+    # Only where two make a batch can a single one be left over.
+    assert len(seen) == N or (batch_size == 2 and N % 2 == 1 and len(seen) == N - 1)
+    assert max(sizes) - min(sizes) <= 1
