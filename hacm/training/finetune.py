@@ -23,8 +23,9 @@ from hacm.data.sequences import Sequences
 from hacm.errors import HacmError
 from hacm.models.classifier import Classifier, FinetuneHead
 from hacm.models.encoder import Encoder
-from hacm.training.checkpoint import load_checkpoint, save_checkpoint
+from hacm.training.checkpointer import Checkpointer
 from hacm.training.device import autocast, stream
+from hacm.training.divergence import check_losses
 from hacm.training.schedule import set_lr, warmup_cosine
 
 # Which of a training's random streams is which.
@@ -95,7 +96,8 @@ def train_classifier(
         epoch, loss, accuracy on what was trained on, lr.
 
     Raises:
-        HacmError: fewer than two sequences to train on, or a loss that is not finite.
+        HacmError: fewer than two sequences to train on, a loss or a weight that is not finite, or a
+            checkpoint in `folder` that is damaged or of another training.
     """
     if len(ids) < 2:
         raise HacmError(
@@ -103,35 +105,26 @@ def train_classifier(
             "has no spread to divide by"
         )
     optimizer = torch.optim.AdamW(layer_groups(model, options), lr=options.lr)
-    first = 0
-    if (state := load_checkpoint(folder)) is not None:
-        model.load_state_dict(state["classifier"])
-        optimizer.load_state_dict(state["optimizer"])
-        first = state["epoch"]
-    bar = tqdm(
-        range(first, options.epochs),
-        **{"initial": first, "total": options.epochs, "unit": "epoch"},
-        **{"desc": progress, "disable": progress is None, "leave": False},
-    )
-    for epoch in bar:
-        metrics = _train_epoch(model, optimizer, sequences, ids, config, options, epoch)
-        if not metrics["loss"] < float("inf"):
-            raise HacmError(
-                f"the loss of epoch {epoch} is not finite: lower lr (now {options.lr}) or use "
-                "precision float32"
-            )
-        bar.set_postfix(loss=f"{metrics['loss']:.3f}", accuracy=f"{metrics['accuracy']:.3f}")
-        # Before the checkpoint: whoever logs the epoch has done so when it counts as computed.
-        yield metrics
-        if epoch + 1 == options.epochs or (epoch + 1) % config.checkpoint_every == 0:
-            save_checkpoint(
-                folder,
-                {
-                    "classifier": model.state_dict(),
-                    "optimizer": optimizer.state_dict(),
-                    "epoch": epoch + 1,
-                },
-            )
+    recipe = {f"fine-tuning {name}": value for name, value in options.model_dump().items()}
+    with Checkpointer(
+        folder,
+        {"classifier": model, "optimizer": optimizer},
+        {**config.identity(), **recipe, "training sequences": len(ids)},
+        config,
+        options.epochs,
+    ) as checkpoints:
+        first = checkpoints.resume()
+        bar = tqdm(
+            range(first, options.epochs),
+            **{"initial": first, "total": options.epochs, "unit": "epoch"},
+            **{"desc": progress, "disable": progress is None, "leave": False},
+        )
+        for epoch in bar:
+            metrics = _train_epoch(model, optimizer, sequences, ids, config, options, epoch)
+            bar.set_postfix(loss=f"{metrics['loss']:.3f}", accuracy=f"{metrics['accuracy']:.3f}")
+            # Before it is kept: whoever logs the epoch has done so when it counts as computed.
+            yield metrics
+            checkpoints.keep(epoch + 1)
 
 
 def _train_epoch(
@@ -148,7 +141,7 @@ def _train_epoch(
     order = torch.as_tensor(ids)[torch.randperm(len(ids), generator=data_stream)]
     # Parts of about equal size: a last batch of one would have no spread for batch norm.
     parts = order.tensor_split(max(1, len(ids) // options.batch_size))
-    sums = torch.zeros(2, device=device)
+    rows = []
     # Stochastic depth and dropout draw from torch's own generators.
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(stream("cpu", options.seed, _DROP, epoch).initial_seed())
@@ -177,8 +170,12 @@ def _train_epoch(
             loss.backward()
             optimizer.step()
             right = (scores.argmax(1) == batch.labels).sum()
-            sums += torch.stack([loss.detach() * batch.N, right])
-    total, right = (sums / len(ids)).tolist()
+            rows.append(torch.stack([loss.detach() * batch.N, right]))
+    losses, rights = zip(*torch.stack(rows).tolist(), strict=True)
+    check_losses(
+        losses, parts, sequences.names, epoch=epoch, lr=options.lr, precision=config.precision
+    )
+    total, right = sum(losses) / len(ids), sum(rights) / len(ids)
     return {"epoch": epoch, "loss": total, "accuracy": right, "lr": lr}
 
 
