@@ -68,7 +68,7 @@ def load_encoder(path: str | Path) -> Encoder:
     except (SafetensorError, KeyError, RuntimeError, ValueError, TypeError, OSError) as error:
         reason = " ".join(str(error).split())
         raise HacmError(f"{file} is not an encoder written by hacm: {reason}") from error
-    check_finite(weights, str(file))
+    check_finite(encoder.state_dict(), str(file))
     return encoder.eval()
 
 

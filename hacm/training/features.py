@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from hacm.data.sequences import Crop, Sequences
+from hacm.errors import HacmError
 from hacm.models.classifier import LinearHead, mean_of_bodies
 from hacm.models.encoder import Encoder
 from hacm.training.device import autocast, stream
@@ -40,6 +41,9 @@ def extract_features(
         batch_size: sequences at once.
         precision: `float32` or `bfloat16`.
         progress: what a progress bar says; None shows none.
+
+    Raises:
+        HacmError: a feature is not finite.
     """
     encoder.eval()
     rows = []
@@ -51,7 +55,14 @@ def extract_features(
         with autocast(sequences.device, precision):
             tokens = encoder(batch.x)
         rows.append(mean_of_bodies(tokens.float().mean(1), batch.sequence, batch.N))
-    return torch.cat(rows)
+    features = torch.cat(rows)
+    if not features.isfinite().all():
+        bad = int(features.isfinite().all(1).logical_not().nonzero()[0])
+        raise HacmError(
+            f"the features of sequence {sequences.names[ids[bad]]} are not finite: look at its "
+            "coordinates, or pretrain with a lower lr"
+        )
+    return features
 
 
 def fit_linear_probe(
@@ -80,7 +91,15 @@ def fit_linear_probe(
 
     Returns:
         The head in evaluation mode.
+
+    Raises:
+        HacmError: a single sequence, which batch norm has no spread to divide by.
     """
+    if len(labels) < 2:
+        raise HacmError(
+            f"a linear probe needs at least 2 training sequences, got {len(labels)}: use another "
+            "split, or protocol knn"
+        )
     device, (N, D) = views[0].device, views[0].shape
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -62,15 +62,18 @@ def import_released_classifier(
     weights = _weights(content, Path(path))
     head: LinearHead | FinetuneHead
     if "head.fc2.weight" in weights:
-        head = FinetuneHead(encoder.options.width, encoder.J, len(weights["head.fc2.weight"]))
+        classes, _ = _shape(weights, "head.fc2.weight", "C H", Path(path))
+        head = FinetuneHead(encoder.options.width, encoder.J, classes)
         names = {key: f"head.{key}" for key in head.state_dict()}
     elif "head.fc.1.weight" in weights:
-        head = LinearHead(encoder.options.width, len(weights["head.fc.1.weight"]))
+        classes, _ = _shape(weights, "head.fc.1.weight", "C D", Path(path))
+        head = LinearHead(encoder.options.width, classes)
         names = {
             key: f"head.fc.{'01'['linear' in key]}.{key.split('.')[1]}" for key in head.state_dict()
         }
     elif "head.fc.weight" in weights:
-        head = LinearHead(encoder.options.width, len(weights["head.fc.weight"]), norm=False)
+        classes, _ = _shape(weights, "head.fc.weight", "C D", Path(path))
+        head = LinearHead(encoder.options.width, classes, norm=False)
         names = {key: f"head.fc.{key.split('.')[1]}" for key in head.state_dict()}
     else:
         raise HacmError(f"{path} holds an encoder but no classification head")
@@ -128,6 +131,10 @@ def _config(
     if heads is None:
         heads = config.get("num_heads") if isinstance(config, dict) else None
     prune = joints != layout.V
+    blocks = {int(name.split(".")[1]) for name in weights if _BLOCK.match(name)}
+    if blocks != set(range(len(blocks))):
+        missing = next(i for i in range(len(blocks)) if i not in blocks)
+        raise HacmError(f"{path} has blocks up to number {max(blocks)}, but not number {missing}")
     return make_config(
         "hacm" if prune else "mamp",
         "base+released",
@@ -136,7 +143,7 @@ def _config(
             "patch_frames": r,
             "width": width,
             "heads": heads or _PUBLISHED_HEADS,
-            "depth": 1 + max(int(k.split(".")[1]) for k in weights if _BLOCK.match(k)),
+            "depth": len(blocks),
             "mlp_ratio": shapes["blocks.0.mlp.fc1.weight"][0] / width,
             "encoder_input": "ball" if prune else "tangent",
             "decoder_heads": 1,
@@ -177,5 +184,5 @@ def _load(module: torch.nn.Module, tensors: dict[str, Tensor | None], path: Path
         if tensor is None or tensor.shape != expected:
             found = "nothing" if tensor is None else f"shape {tuple(tensor.shape)}"
             raise HacmError(f"{path}: expected {name} of shape {tuple(expected)}, found {found}")
-    check_finite({name: tensor for name, tensor in tensors.items() if tensor is not None}, str(path))
     module.load_state_dict(tensors)
+    check_finite(module.state_dict(), str(path))
