@@ -170,11 +170,10 @@ def _tensors(content: Any, name: str = "") -> dict[str, Tensor]:
     """All tensors in nested containers, by where they are."""
     if isinstance(content, Tensor):
         return {name: content}
-    found = {}
-    items = content.items() if isinstance(content, dict) else ()
     if isinstance(content, list | tuple):
-        items = enumerate(content)
-    for key, value in items:
+        content = dict(enumerate(content))
+    found: dict[str, Tensor] = {}
+    for key, value in content.items() if isinstance(content, dict) else ():
         found |= _tensors(value, f"{name}.{key}" if name else str(key))
     return found
 

@@ -78,8 +78,8 @@ class Checkpointer:
             HacmError: a number in them is not finite, or the file cannot be written.
         """
         with self._stop.deferred():
-            state = {name: part.state_dict() for name, part in self.parts.items()}
-            state["epoch"] = epoch
+            parts = {name: part.state_dict() for name, part in self.parts.items()}
+            state = {**parts, "epoch": epoch}
             due = epoch == self.epochs or epoch % self.options.checkpoint_every == 0
             old = time.monotonic() - self._saved_at >= 60 * self.options.checkpoint_minutes
             self._unsaved = state if due or old else copy.deepcopy(state)

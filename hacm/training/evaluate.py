@@ -53,8 +53,8 @@ def evaluate(
 
     Args:
         run_dir: a finished pretraining run.
-        store: the data, or the path of a store; its layout must be the encoder's. For `transfer` they must be other data
-            than those of pretraining, for all other protocols the same.
+        store: the data, or the path of a store; its layout must be the encoder's. For `transfer`
+            they must be other data than those of pretraining, for all other protocols the same.
         protocol: one of `PROTOCOLS`; `hacm/training/protocols.py` says what they are.
         split: another split than that of pretraining.
         compare: also evaluate the untrained encoder.

@@ -7,7 +7,7 @@ labels (the recipe of MAMP, which HA-CM follows).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +80,7 @@ def train_classifier(
     options: FinetuneOptions,
     folder: Path,
     progress: str | None = None,
-) -> Iterator[dict[str, Any]]:
+) -> Generator[dict[str, Any], None, None]:
     """Train encoder and head with labels; resumes at the last checkpoint in `folder`.
 
     Args:

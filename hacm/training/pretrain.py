@@ -60,7 +60,7 @@ def pretrain(
 
     Raises:
         HacmError: the run directory holds another run, cannot be written or is being written by
-            another process; the data do not fit the configuration; a loss or a weight is not finite.
+            another process; the data do not fit the configuration; a loss is not finite.
     """
     store = as_store(store)
     on = choose_device(device)

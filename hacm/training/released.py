@@ -154,11 +154,11 @@ def _config(
 
 def _shape(weights: dict[str, Tensor], name: str, axes: str, path: Path) -> tuple[int, ...]:
     """A tensor's shape, which must have the axes; those named by a number have that size."""
-    shape = tuple(weights[name].shape) if name in weights else None
     wanted = axes.split()
-    fits = shape is not None and len(shape) == len(wanted) and 0 not in shape
+    shape = tuple(weights[name].shape) if name in weights else ()
+    fits = len(shape) == len(wanted) and 0 not in shape
     if not fits or any(a.isdigit() and int(a) != n for a, n in zip(wanted, shape, strict=True)):
-        found = "nothing" if shape is None else f"shape {shape}"
+        found = f"shape {shape}" if name in weights else "nothing"
         raise HacmError(f"{path}: expected {name} of shape ({', '.join(wanted)}), found {found}")
     return shape
 

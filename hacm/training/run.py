@@ -92,7 +92,7 @@ class Run:
         return self.seconds_before + time.monotonic() - self.started
 
     def metrics(self, epochs: int | None = None) -> list[dict[str, Any]]:
-        """All epochs logged so far; warns if one of the first `epochs` is missing or there twice."""
+        """All epochs logged so far; warns if the first `epochs` are not all there, each once."""
         metrics = read_metrics(self.path)
         if epochs is not None and (said := gaps(metrics, epochs)):
             warnings.warn(f"{self.path}: {said}; the weights are not affected", stacklevel=2)
