@@ -10,9 +10,12 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-STOP_SIGNALS = [
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
-]
+from hacm.orphan import signal_on_orphaning, stay_a_while
+
+SIGHUP = getattr(signal, "SIGHUP", None)  # Windows has none
+"""The terminal is gone; for a notebook's kernel also: the process that started it."""
+
+STOP_SIGNALS = [signum for signum in (signal.SIGINT, signal.SIGTERM, SIGHUP) if signum is not None]
 
 
 class OnStop:
@@ -40,6 +43,8 @@ class OnStop:
                 if before not in (signal.SIG_IGN, None):  # None: set by something else than Python
                     self._before[signum] = before
                     signal.signal(signum, self._handle)
+            if SIGHUP in self._before:
+                signal_on_orphaning(SIGHUP)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -47,6 +52,8 @@ class OnStop:
             for signum, before in self._before.items():
                 if signal.getsignal(signum) == self._handle:
                     signal.signal(signum, before)
+                    if signum == SIGHUP:
+                        signal_on_orphaning(0)
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
@@ -68,6 +75,8 @@ class OnStop:
 
     def _deliver(self, signum: int) -> None:
         self._is_deferred = True  # a second signal must not cut this short
+        if signum == SIGHUP:
+            stay_a_while()
         try:
             self._first()
         finally:
