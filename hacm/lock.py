@@ -24,14 +24,14 @@ def one_writer(folder: Path) -> Iterator[None]:
     file = folder / LOCK
     # Not bound to a thread: a generator may be closed by another one than it was started in.
     lock = FileLock(file, thread_local=False)
-    try:
-        with saying(file):
+    with saying(file):
+        try:
             lock.acquire(blocking=False)
-    except Timeout:
-        raise HacmError(
-            f"{folder} is being written by another process, or by another call in this one: wait "
-            "until it has finished, stop it, or choose another directory"
-        ) from None
+        except Timeout:
+            raise HacmError(
+                f"{folder} is being written by another process, or by another call in this one: "
+                "wait until it has finished, stop it, or choose another directory"
+            ) from None
     try:
         remove_leftovers(folder)
         yield

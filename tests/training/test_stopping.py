@@ -5,14 +5,13 @@ import signal
 import subprocess
 import sys
 import textwrap
-import threading
 import time
 
 import pytest
 import torch
 
 from hacm.data.sequences import Sequences
-from hacm.stops import STOP_SIGNALS, OnStop, stops_as_exits
+from hacm.stops import STOP_SIGNALS
 from hacm.training import checkpointer
 from hacm.training.checkpoint import CHECKPOINT, PREVIOUS, load_encoder, load_torch
 from hacm.training.pretrain import pretrain
@@ -24,8 +23,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # also where the tests
 from hacm.config import parse_config
 from hacm.data.store import SequenceStore
 from hacm.training.pretrain import pretrain
-config, store, run_dir = parse_config(json.loads(sys.argv[1])), SequenceStore(sys.argv[2]), sys.argv[3]
-for line in pretrain(config, store, run_dir, device="cpu", progress=False):
+config, store = parse_config(json.loads(sys.argv[1])), SequenceStore(sys.argv[2])
+for line in pretrain(config, store, sys.argv[3], device="cpu", progress=False):
     print(line["epoch"], flush=True)
 """
 
@@ -86,14 +85,6 @@ def interrupt_at(monkeypatch, call, signum=signal.SIGINT):
         return batch(self, *arguments, **options)
 
     monkeypatch.setattr(Sequences, "batch", interrupted)
-
-
-@pytest.fixture
-def heeded():
-    """Ctrl-C as a shell sets it, also where the tests were started with it ignored."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 def test_within_an_epoch_the_last_whole_one_is_kept(rare, store, tmp_path, monkeypatch, heeded):
@@ -162,56 +153,6 @@ def test_how_often_may_change_when_resuming(rare, store, tmp_path):
 def test_a_finished_run_needs_no_second_checkpoint(config, store, tmp_path):
     run_all(config, store, tmp_path / "run")
     assert not (tmp_path / "run" / PREVIOUS).exists()
-
-
-def test_signals_that_are_ignored_stay_ignored():
-    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    try:
-        with OnStop(lambda: pytest.fail("nobody asked")), stops_as_exits():
-            signal.raise_signal(signal.SIGTERM)
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def test_in_another_thread_handlers_are_left_alone():
-    seen = []
-
-    def look():
-        with OnStop(lambda: None), stops_as_exits():
-            seen.append([signal.getsignal(signum) for signum in STOP_SIGNALS])
-
-    thread = threading.Thread(target=look)
-    thread.start()
-    thread.join()
-    assert seen == [[signal.getsignal(signum) for signum in STOP_SIGNALS]]
-
-
-def test_nested_blocks_all_get_their_turn(heeded):
-    turns = []
-    outer, inner = OnStop(lambda: turns.append("outer")), OnStop(lambda: turns.append("inner"))
-    with pytest.raises(KeyboardInterrupt), outer, inner:
-        signal.raise_signal(signal.SIGINT)
-    assert turns == ["inner", "outer"]
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-
-
-def test_a_deferred_signal_comes_after_the_block(heeded):
-    turns = []
-    stop = OnStop(lambda: turns.append("kept"))
-    with pytest.raises(KeyboardInterrupt), stop:
-        with stop.deferred():
-            signal.raise_signal(signal.SIGINT)
-            turns.append("written")
-        turns.append("never")
-    assert turns == ["written", "kept"]
-
-
-def test_sigterm_becomes_an_exit():
-    before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(SystemExit) as caught, stops_as_exits():
-        signal.raise_signal(signal.SIGTERM)
-    assert caught.value.code == 128 + signal.SIGTERM
-    assert signal.getsignal(signal.SIGTERM) == before
 
 
 @pytest.mark.slow
