@@ -10,6 +10,10 @@ import typer
 
 from hacm.cli_prepare import prepare_app
 from hacm.errors import HacmError
+from hacm.stops import STOP_SIGNALS
+
+# Exit codes after a stop signal, of which typer makes that for Ctrl-C.
+_STOPPED = [128 + signum for signum in STOP_SIGNALS]
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -38,12 +42,13 @@ def show(
 ) -> None:
     """Print what a run and its evaluations came to."""
     from hacm.training.evaluate import summary
-    from hacm.training.run import RESULT, read_json, read_run_config
+    from hacm.training.records import RESULT, read_evaluation
+    from hacm.training.run import read_run_config
 
     config = read_run_config(run_dir)
     typer.echo(f"{config.objective}, preset {config.preset}, {config.epochs} epochs")
     for file in sorted(run_dir.glob(f"eval/*/{RESULT}")):
-        typer.echo(summary(read_json(file)))
+        typer.echo(summary(read_evaluation(file.parent)))
 
 
 @app.command()
@@ -125,6 +130,6 @@ def main() -> None:
         print(f"hacm: {error}", file=sys.stderr)
         sys.exit(2)
     except SystemExit as stop:
-        if stop.code == 130:  # typer's answer to Ctrl-C
+        if stop.code in _STOPPED:
             print("hacm: stopped; the same command resumes where it can", file=sys.stderr)
         raise

@@ -155,6 +155,8 @@ class TrainOptions(_Options):
     nothing and takes minutes to start."""
     checkpoint_every: int = Field(10, ge=1)
     """Epochs between checkpoints."""
+    checkpoint_minutes: float = Field(10.0, gt=0)
+    """A checkpoint is also written at an epoch's end when the last one is this old."""
     seed: int = Field(0, ge=0)
 
 
@@ -187,10 +189,11 @@ class Config(DataOptions, ModelOptions, MaskOptions, LossOptions, TrainOptions):
 
     def difference(self, other: Config) -> str:
         """Which fields differ, as `key: here / there`; empty if none."""
-        here, there = self.model_dump(), other.model_dump()
-        return ", ".join(
-            f"{key}: {here[key]} / {there[key]}" for key in here if here[key] != there[key]
-        )
+        return differences(self.identity(), other.identity())
+
+    def identity(self) -> dict[str, Any]:
+        """What the run's numbers depend on: all fields but those of keeping checkpoints."""
+        return self.model_dump(mode="json", exclude=_FREE)
 
     def to_json(self) -> str:
         """JSON text; `parse_config` reads it back."""
@@ -234,7 +237,19 @@ class FinetuneOptions(_Options):
     seed: int = Field(0, ge=0)
 
 
+_FREE = {"checkpoint_every", "checkpoint_minutes"}
+"""Fields of `Config` that change no number that comes out."""
+
 OptionsType = TypeVar("OptionsType", bound=BaseModel)
+
+
+def differences(here: dict[str, Any], there: dict[str, Any]) -> str:
+    """What differs between two sets of plain values, as `key: here / there`; empty if nothing."""
+    return ", ".join(
+        f"{key}: {here.get(key)} / {there.get(key)}"
+        for key in here | there
+        if here.get(key) != there.get(key)
+    )
 
 
 def parse_config(fields: dict[str, Any], where: str = "configuration") -> Config:
@@ -262,5 +277,5 @@ def parse_options(kind: type[OptionsType], fields: dict[str, Any], where: str) -
             known = ", ".join(sorted(kind.model_fields))
             raise HacmError(f"{where}: unknown key {key!r}; known keys: {known}") from None
         reason = str(first["msg"]).removeprefix("Value error, ")
-        given = f", got {first['input']!r}" if key else ""
+        given = f", got {first['input']!r}" if key and first["type"] != "missing" else ""
         raise HacmError(f"{where}: {key + ': ' if key else ''}{reason}{given}") from None

@@ -1,5 +1,6 @@
 """Fixtures that several test files share."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -13,3 +14,11 @@ def shared_data() -> Path:
     if not SHARED.is_dir():
         pytest.skip("the folder with real data is not at hand")
     return SHARED
+
+
+@pytest.fixture
+def heeded():
+    """Ctrl-C as a shell sets it, also where the tests were started with it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

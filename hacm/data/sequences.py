@@ -87,6 +87,7 @@ class Sequences:
         )
         self.presence = Presence(store)
         self.labels = torch.from_numpy(store.labels)
+        self.names = store.columns["name"]
         self.fill = int(self.bodies.max()) if absent_bodies == "encode" else 0
         self.memory = torch.from_numpy(store.frames)
         if resident is None:

@@ -12,7 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 from hacm.errors import HacmError
 from hacm.experiments.execute import TRIALS
-from hacm.training.run import CARD, RESULT, read_json, read_metrics
+from hacm.files import make_folder, saying, write_text
+from hacm.training.records import (
+    CARD,
+    RESULT,
+    gaps,
+    is_score,
+    read_card,
+    read_evaluation,
+    read_metrics,
+    read_result,
+    read_trials,
+)
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -34,6 +45,7 @@ NUMBERS = {
 }
 """Columns of numbers; all others are text."""
 COMMITTED = Path(__file__).resolve().parents[2] / "papermill_runs" / "results"
+NOT_EVALUATED = "not evaluated"
 _POINTS = 40
 
 
@@ -77,7 +89,8 @@ def find_runs(runs: str | Path) -> list[Path]:
     Raises:
         HacmError: there is none.
     """
-    found = sorted(card.parent for card in Path(runs).rglob(CARD))
+    with saying(runs, "read"):
+        found = sorted(card.parent for card in Path(runs).rglob(CARD))
     if not found:
         raise HacmError(f"{runs} holds no run: no {CARD} in it or below")
     return found
@@ -89,7 +102,7 @@ def which_run(run_dir: Path, runs: Path) -> dict[str, Any]:
     A sweep's runs lie in <sweep>/<data>/<variant>/seed<k>, with `trials.json` in <sweep>; any other
     run is its own variant, named by its path.
     """
-    card = read_json(run_dir / CARD)
+    card = read_card(run_dir)
     names, seed = run_dir.resolve().parts, card["config"]["seed"]
     if len(names) > 4 and Path(*names[:-3], TRIALS).exists():
         return dict(zip(WHICH, (*names[-4:-1], seed), strict=True))
@@ -101,10 +114,8 @@ def write_tables(results: DataFrame, curves: DataFrame, file: str | Path) -> Non
     """Write results to `file` and curves beside it, `<name>_curves.csv`."""
     file = Path(file)
     for table, path in ((results, file), (curves, _curves_file(file))):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside = path.with_name(f".{path.name}.{os.getpid()}")
-        table.to_csv(aside, index=False, float_format="%.6g")
-        os.replace(aside, path)
+        make_folder(path.parent)
+        write_text(path, table.to_csv(index=False, float_format="%.6g"))
 
 
 def load_tables(where: str | Path = "") -> tuple[DataFrame, DataFrame]:
@@ -157,9 +168,10 @@ def _curves_file(file: Path) -> Path:
 
 def _result_rows(run_dir: Path, runs: Path) -> Iterator[dict[str, Any]]:
     """A row a reader of a run's evaluations; a single row if it has none."""
-    card = read_json(run_dir / CARD)
+    card = read_card(run_dir)
     config, finished = card["config"], (run_dir / RESULT).exists()
-    done = read_json(run_dir / RESULT) if finished else {}
+    done = read_result(run_dir) if finished else {}
+    gap = gaps(read_metrics(run_dir), done.get("epochs"))
     base = {
         **which_run(run_dir, runs),
         **{key: config[key] for key in ("objective", "preset", "modality", "width", "depth")},
@@ -168,27 +180,30 @@ def _result_rows(run_dir: Path, runs: Path) -> Iterator[dict[str, Any]]:
         **{"checksum": card["data"]["checksum"][:12], "commit": card["git_commit"] or ""},
         "hardware": "{device} {name}, {threads} threads".format(**card["hardware"]),
         **{"torch": card["versions"]["torch"], "split": config["split"]},
-        **{"state": "done" if finished else "unfinished", "note": ""},
+        **{"state": "done" if finished else "unfinished", "note": gap},
         "run": os.path.relpath(run_dir, runs),
     }
     evaluations = sorted(run_dir.glob(f"eval/*/{RESULT}"))
     if not evaluations:
-        note = "not evaluated" if finished else "no result.json: it did not finish"
-        yield {**base, "protocol": "", "note": note}
+        note = NOT_EVALUATED if finished else f"no {RESULT}: it did not finish"
+        yield {**base, "protocol": "", "note": "; ".join(filter(None, [note, gap]))}
+    # The nearest neighbour also answers in `linear`: the same reader of the same run is one row.
+    seen = set()
     for file in evaluations:
-        result = read_json(file)
-        readers = [key for key, value in result.items() if _is_score(value)]
-        for reader in readers:
-            yield {**base, **_scores(result, reader)}
-
-
-def _is_score(value: Any) -> bool:
-    return isinstance(value, dict) and isinstance(value.get("trained"), float)
+        result = read_evaluation(file.parent)
+        for reader in filter(lambda key: is_score(result[key]), result):
+            row = {**base, **_scores(result, reader)}
+            which = tuple(row[key] for key in ("protocol", "evaluated_on", "split", "settings"))
+            if which not in seen:
+                seen.add(which)
+                yield row
 
 
 def _scores(result: Mapping[str, Any], reader: str) -> dict[str, Any]:
     asked = result["asked"]
-    options = {k: v for k, v in asked.items() if k not in ("data", "split", "seed")}
+    # What changes nothing in this reader's answer is no setting of it.
+    beside = asked if reader.endswith("knn") else ("data", "split", "seed", "compare")
+    options = {k: v for k, v in asked.items() if k not in beside}
     return {
         **{"protocol": reader, "accuracy": result[reader]["trained"]},
         **{"untrained": result[reader].get("untrained"), "chance": result["chance"]},
@@ -205,7 +220,7 @@ def _failures(runs: Path) -> list[dict[str, Any]]:
     """What sweeps recorded of trials that failed."""
     rows = []
     for file in sorted(runs.rglob(TRIALS)):
-        for trial in read_json(file)["trials"]:
+        for trial in read_trials(file):
             if trial["state"] == "failed":
                 which = {"sweep": file.resolve().parent.name}
                 which |= {key: trial[key] for key in ("data", "variant", "seed")}

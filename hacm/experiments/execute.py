@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Iterable
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,8 +20,11 @@ import yaml
 from hacm.errors import HacmError
 from hacm.experiments.reuse import reuse
 from hacm.experiments.sweep import PRETRAINING, Trial
+from hacm.files import make_folder, saying, write_json
+from hacm.lock import one_writer
+from hacm.stops import stops_as_exits
 from hacm.training.evaluate import finished_result
-from hacm.training.run import RESULT, read_metrics, write_json
+from hacm.training.records import RESULT, read_metrics
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -60,11 +64,23 @@ class Execution:
         self.trials, self.jobs = trials, jobs
         self.status = [Status() for _ in trials]
         self._processes: set[subprocess.Popen] = set()
+        self.folder = trials[0].run_dir.parents[2]
         self._lock = threading.Lock()
         self._stopped = False
 
     def run(self) -> list[Status]:
-        """Run what is not finished, show a live table, survive failing runs."""
+        """Run what is not finished, show a live table, survive failing runs.
+
+        Stopped by Ctrl-C, SIGTERM or the closing of the terminal, it stops its notebooks, which
+        keep what they have trained, and records how the trials stand.
+
+        Raises:
+            HacmError: the sweep's directory cannot be written, or another sweep runs in it.
+        """
+        with one_writer(make_folder(self.folder)), stops_as_exits():
+            return self._run()
+
+    def _run(self) -> list[Status]:
         from rich.console import Console
         from rich.live import Live
 
@@ -128,13 +144,14 @@ class Execution:
         # Beside the run directory, which belongs to the run.
         executed = trial.run_dir.with_name(f"{trial.run_dir.name}.{step}.ipynb")
         log = executed.with_suffix(".log")
-        executed.parent.mkdir(parents=True, exist_ok=True)
-        executed.unlink(missing_ok=True)
+        make_folder(executed.parent)
+        with saying(executed):
+            executed.unlink(missing_ok=True)
         command = [sys.executable, "-m", "papermill", str(NOTEBOOKS / f"{notebook}.ipynb")]
         command += [str(executed), "-k", "python3", "--no-progress-bar"]
         command += ["-y", yaml.safe_dump(parameters)]
         threads = {"OMP_NUM_THREADS": "1"} if self.jobs > 1 else {}
-        with log.open("w", encoding="utf-8") as output:
+        with saying(log), log.open("w", encoding="utf-8") as output:
             with self._lock:
                 if self._stopped:
                     raise HacmError("stopped")
@@ -156,23 +173,26 @@ class Execution:
             )
 
     def _stop(self) -> None:
-        """Interrupt what runs; papermill then takes its kernel down with it."""
+        """Interrupt what runs; papermill then takes its kernel down, which keeps what it has."""
         with self._lock:
             self._stopped = True
             processes = list(self._processes)
         for process in processes:
             process.send_signal(signal.SIGINT)
-        for process in processes:
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
+        try:
+            for process in processes:
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(20)
+        finally:  # also if whoever stops this has no patience
+            for process in processes:
                 process.kill()
 
     def _progress(self, index: int) -> str:
         trial, step = self.trials[index], self.status[index].step
         if step == PRETRAINING:
-            epochs = len(read_metrics(trial.run_dir))
-            step = f"epoch {epochs} of {trial.config.epochs}"
+            with suppress(HacmError):  # the trial itself will say it
+                epochs = len(read_metrics(trial.run_dir))
+                step = f"epoch {epochs} of {trial.config.epochs}"
         return f"seed {trial.seed}: {step}"
 
     def _line(self, index: int) -> str:
@@ -191,16 +211,16 @@ class Execution:
             }
             for trial, status in zip(self.trials, self.status, strict=True)
         ]
-        folder = self.trials[0].run_dir.parents[2]
-        folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / TRIALS, {"trials": rows})
+        write_json(self.folder / TRIALS, {"trials": rows})
 
 
 def accuracy(trial: Trial) -> float | None:
     """The trained encoder's accuracy in the sweep's first protocol, if it is known."""
     for protocol, asked in trial.questions.items():
-        result = finished_result(trial.run_dir / "eval" / protocol, asked)
-        return result[protocol]["trained"] if result else None
+        with suppress(HacmError):  # a damaged result is told where it is needed
+            result = finished_result(trial.run_dir / "eval" / protocol, asked)
+            return result[result["protocol"]]["trained"] if result else None
+        break
     return None
 
 

@@ -13,18 +13,34 @@ from hacm.errors import HacmError
 _PLAIN = (str, int, float, bool, list, dict, tuple, type(None))
 
 
-def check_parameters(namespace: Mapping[str, Any], known: str) -> None:
-    """Refuse parameters that the notebook does not have.
+PARAMETERS: dict[str, type] = {
+    **dict.fromkeys(("data", "run_dir", "layout", "results", "reference"), str),
+    **dict.fromkeys(("objective", "preset", "protocol", "split", "criterion", "device"), str),
+    **dict.fromkeys(("seed", "epochs", "batch_size", "views", "sequence", "sequences"), int),
+    **dict.fromkeys(("mask_ratio", "tau"), float),
+    **{"compare": bool, "streams": list, "overrides": dict},
+}
+"""The parameters of all notebooks, and of what kind they are."""
 
-    papermill only logs unknown parameters and goes on; a misspelt one would silently do nothing.
-    Call this in the first cell after the parameters, with `globals()`.
+_KINDS = {
+    **{str: "text", int: "a whole number", float: "a number", bool: "true or false"},
+    **{list: "a list such as [a, b]", dict: "a mapping such as {tau: 0.5}"},
+}
+
+
+def check_parameters(namespace: Mapping[str, Any], known: str) -> None:
+    """Refuse parameters that the notebook does not have, and values of another kind.
+
+    papermill only logs unknown parameters and goes on; a misspelt one would silently do nothing,
+    and a text such as `maybe` for true or false would silently mean true. Call this in the first
+    cell after the parameters, with `globals()`.
 
     Args:
         namespace: the notebook's global names.
-        known: the parameters' names, separated by spaces.
+        known: the parameters' names, separated by spaces; all are in `PARAMETERS`.
 
     Raises:
-        HacmError: a plain value was set under another name.
+        HacmError: a plain value was set under another name, or a parameter is of another kind.
     """
     kernel = {"In", "Out", "exit", "quit"}
     for name, value in namespace.items():
@@ -34,6 +50,15 @@ def check_parameters(namespace: Mapping[str, Any], known: str) -> None:
             raise HacmError(
                 f"unknown parameter {name!r}; this notebook has: {', '.join(known.split())}"
             )
+        if not _is(value, PARAMETERS[name]):
+            raise HacmError(f"parameter {name}: expected {_KINDS[PARAMETERS[name]]}, got {value!r}")
+
+
+def _is(value: Any, kind: type) -> bool:
+    """Whether a value is of a kind; true and false are no numbers, whole numbers are numbers."""
+    if isinstance(value, bool):
+        return kind is bool
+    return isinstance(value, (int, float) if kind is float else kind)
 
 
 def run_directory(run_dir: str) -> Path:

@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hacm.errors import HacmError
+from hacm.experiments.collect import NOT_EVALUATED
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
 PUBLISHED = Path(__file__).with_name("published.csv")
 GROUP = ["sweep", "data", "split"]
-"""Runs that can be compared: of one sweep, on the same data (`A → B`: pretrained on A)."""
+"""Runs that can be compared: of one sweep, on the same data (`A → B`: pretrained on A), evaluated
+with the same settings (else the split says which)."""
 
 
 def protocols(results: DataFrame) -> list[str]:
@@ -150,10 +152,12 @@ def remarks(results: DataFrame) -> list[str]:
     said = []
     for row in results[results["state"] != "done"].itertuples():
         said.append(f"{_run_name(row)} is {row.state}: {row.note}")
-    for row in results[results["note"] == "not evaluated"].itertuples():
-        said.append(f"{_run_name(row)} was not evaluated")
+    for row in results[(results["state"] == "done") & (results["note"] != "")].itertuples():
+        for note in row.note.split("; "):
+            told = f" was {note}" if note == NOT_EVALUATED else f": {note}"
+            said.append(_run_name(row) + told)
     for protocol in protocols(results):
-        rows = _of_protocol(results, protocol)
+        rows = _rows_of(results, protocol)
         for key, group in rows.groupby(["sweep", "data", "variant"], sort=False):
             if len(group) == 1:
                 seed = int(group["seed"].iloc[0])
@@ -187,8 +191,24 @@ def _joined(parts: Iterable[object]) -> str:
 
 
 def _of_protocol(results: DataFrame, protocol: str) -> DataFrame:
-    """The rows of a protocol, accuracies in per cent."""
-    rows = results[results["protocol"] == protocol].copy()
+    """The rows of a protocol, accuracies in per cent; other settings are another split.
+
+    What was evaluated with other settings cannot be compared. Where a group has several, each gets
+    a split of its own, named by what differs.
+    """
+    rows = _rows_of(results, protocol)
+    for _, group in rows.groupby(GROUP, sort=False):
+        settings = {text: set(filter(None, text.split(", "))) for text in group["settings"]}
+        shared = set.intersection(*settings.values())
+        for text, options in settings.items() if len(settings) > 1 else ():
+            own = ", ".join(sorted(options - shared)) or "other settings"
+            rows.loc[group.index[group["settings"] == text], "split"] += f", {own}"
+    return rows
+
+
+def _rows_of(results: DataFrame, protocol: str) -> DataFrame:
+    """The rows of a protocol as they are, accuracies in per cent."""
+    rows = results[results["protocol"] == protocol].reset_index(drop=True)
     for column in ("accuracy", "untrained", "chance"):
         rows[column] = 100 * rows[column].astype(float)
     if protocol == "transfer":

@@ -31,7 +31,8 @@ from hacm.errors import HacmError
 from hacm.presets import make_config
 from hacm.training.evaluate import finished_result, protocol_options, question
 from hacm.training.protocols import READERS
-from hacm.training.run import RESULT, check_same
+from hacm.training.records import RESULT
+from hacm.training.run import check_same
 
 PRETRAINING = "pretraining"
 _SEEDS = TypeAdapter(Annotated[list[int], Field(min_length=1)])

@@ -26,8 +26,8 @@ def choose_device(name: str = "auto") -> torch.device:
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
+        torch.empty(1, device=device).item()  # `meta` has no values
+    except (RuntimeError, AssertionError, TypeError, ImportError) as error:
         raise HacmError(f"device {name!r} is not available here; use auto or cpu") from error
     return device
 

@@ -14,6 +14,7 @@ import numpy as np
 from hacm.config import Config, FinetuneOptions, ProbeOptions, parse_config, parse_options
 from hacm.data.store import SequenceStore
 from hacm.errors import HacmError
+from hacm.files import make_folder, write_json
 from hacm.models.encoder import Encoder
 from hacm.training.checkpoint import load_encoder
 from hacm.training.device import choose_device
@@ -26,8 +27,9 @@ from hacm.training.protocols import (
     never_seen,
     sides_of,
 )
-from hacm.training.run import CARD, RESULT, read_json, read_run_config, write_json
-from hacm.training.scores import save_scores
+from hacm.training.records import CARD, RESULT, read_card, read_evaluation
+from hacm.training.run import as_store, read_run_config
+from hacm.training.scores import check_scores, save_scores
 
 NAMES = {
     **{"knn": "nearest neighbour", "linear": "linear probe", "finetune": "fine-tuning"},
@@ -39,7 +41,7 @@ NAMES = {
 
 def evaluate(
     run_dir: str | Path,
-    store: SequenceStore,
+    store: SequenceStore | str | Path,
     protocol: str = "linear",
     *,
     split: str | None = None,
@@ -58,8 +60,8 @@ def evaluate(
 
     Args:
         run_dir: a finished pretraining run.
-        store: the data; its layout must be the encoder's. For `transfer` they must be other data
-            than those of pretraining, for all other protocols the same.
+        store: the data, or the path of a store; its layout must be the encoder's. For `transfer`
+            they must be other data than those of pretraining, for all other protocols the same.
         protocol: one of `PROTOCOLS`; `hacm/training/protocols.py` says what they are.
         split: another split than that of pretraining; its test sequences that pretraining saw are
             left out, and the result says how many.
@@ -80,6 +82,7 @@ def evaluate(
             configuration are not the encoder's.
     """
     started = time.monotonic()
+    store = as_store(store)
     config = read_run_config(run_dir)
     recipe, split = protocol_options(protocol, options), split or config.split
     asked = question(store, split, compare, recipe)
@@ -120,6 +123,7 @@ def evaluate(
     result: dict[str, Any] = {"protocol": protocol, "asked": asked}
     for name, readers in scores.items():
         for reader, values in readers.items():
+            check_scores(values, f"{run_dir}, {NAMES[reader]} on the {name} encoder")
             right = values.argmax(-1).numpy() == store.labels[test_ids]
             result.setdefault(reader, {})[name] = float(right.mean())
             if len(right) > 1:
@@ -132,7 +136,7 @@ def evaluate(
         "features": how_features(recipe, protocol),
         "seconds": round(time.monotonic() - started, 3),
     }
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     # The first reader is the protocol's own.
     save_scores(out, next(iter(scores["trained"].values())), store, test_ids, split)
     write_json(out / RESULT, result)
@@ -201,7 +205,7 @@ def check_run(
             f"validation divides the training side of the split that {run_dir} was pretrained on, "
             f"{config.split!r}, not of {split!r}: leave split out"
         )
-    seen = read_json(Path(run_dir) / CARD)["data"]
+    seen = read_card(run_dir)["data"]
     same = seen["checksum"] == store.checksum
     if protocol != "transfer" and not same:
         raise HacmError(
@@ -253,7 +257,7 @@ def finished_result(out: Path, asked: dict[str, Any]) -> dict[str, Any] | None:
     """The result on record, if it answers the same question."""
     if not (out / RESULT).exists():
         return None
-    result = read_json(out / RESULT)
+    result = read_evaluation(out)
     return result if result.get("asked") == asked else None
 
 

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from hacm.data.sequences import Crop, Sequences
+from hacm.errors import HacmError
 from hacm.models.classifier import LinearHead
 from hacm.models.encoder import Encoder
 from hacm.randomness import seeded, stream
@@ -41,6 +42,9 @@ def extract_features(
         batch_size: sequences at once.
         precision: `float32` or `bfloat16`.
         progress: what a progress bar says; None shows none.
+
+    Raises:
+        HacmError: a feature is not finite.
     """
     encoder.eval()
     rows = []
@@ -53,7 +57,14 @@ def extract_features(
             tokens = encoder(batch.x, batch.gaps).float()
         there = encoder.tokens_there(batch.gaps)
         rows.append(LinearHead.pool(tokens, batch.sequence, batch.N, there))
-    return torch.cat(rows)
+    features = torch.cat(rows)
+    if not features.isfinite().all():
+        bad = int(features.isfinite().all(1).logical_not().nonzero()[0])
+        raise HacmError(
+            f"the features of sequence {sequences.names[ids[bad]]} are not finite: look at its "
+            "coordinates, or pretrain with a lower lr"
+        )
+    return features
 
 
 def fit_linear_probe(
@@ -82,7 +93,15 @@ def fit_linear_probe(
 
     Returns:
         The head in evaluation mode.
+
+    Raises:
+        HacmError: a single sequence, which batch norm has no spread to divide by.
     """
+    if len(labels) < 2:
+        raise HacmError(
+            f"a linear probe needs at least 2 training sequences, got {len(labels)}: use another "
+            "split, or protocol knn"
+        )
     device, (N, D) = views[0].device, views[0].shape
     with seeded("probe/start", seed):
         head = LinearHead(D, classes).to(device).train()

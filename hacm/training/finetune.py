@@ -7,7 +7,7 @@ labels (the recipe of MAMP, which HA-CM follows).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,9 @@ from hacm.errors import HacmError
 from hacm.models.classifier import Classifier, FinetuneHead
 from hacm.models.encoder import Encoder
 from hacm.randomness import seeded, stream
-from hacm.training.checkpoint import load_checkpoint, save_checkpoint
+from hacm.training.checkpointer import Checkpointer
 from hacm.training.device import autocast, fast_products
+from hacm.training.divergence import check_losses
 from hacm.training.schedule import equal_parts, set_lr, warmup_cosine
 
 
@@ -76,7 +77,7 @@ def train_classifier(
     options: FinetuneOptions,
     folder: Path,
     progress: str | None = None,
-) -> Iterator[dict[str, Any]]:
+) -> Generator[dict[str, Any], None, None]:
     """Train encoder and head with labels; resumes at the last checkpoint in `folder`.
 
     Args:
@@ -92,7 +93,8 @@ def train_classifier(
         epoch, loss, accuracy on what was trained on, lr.
 
     Raises:
-        HacmError: fewer than two sequences to train on, or a loss that is not finite.
+        HacmError: fewer than two sequences to train on, a loss or a weight that is not finite, or a
+            checkpoint in `folder` that is damaged or of another training.
     """
     if len(ids) < 2:
         raise HacmError(
@@ -100,35 +102,26 @@ def train_classifier(
             "has no spread to divide by"
         )
     optimizer = torch.optim.AdamW(layer_groups(model, options), lr=options.lr)
-    first = 0
-    if (state := load_checkpoint(folder)) is not None:
-        model.load_state_dict(state["classifier"])
-        optimizer.load_state_dict(state["optimizer"])
-        first = state["epoch"]
-    bar = tqdm(
-        range(first, options.epochs),
-        **{"initial": first, "total": options.epochs, "unit": "epoch"},
-        **{"desc": progress, "disable": progress is None, "leave": False},
-    )
-    for epoch in bar:
-        metrics = _train_epoch(model, optimizer, sequences, ids, config, options, epoch)
-        if not metrics["loss"] < float("inf"):
-            raise HacmError(
-                f"the loss of epoch {epoch} is not finite: lower lr (now {options.lr}) or use "
-                "precision float32"
-            )
-        bar.set_postfix(loss=f"{metrics['loss']:.3f}", accuracy=f"{metrics['accuracy']:.3f}")
-        # Before the checkpoint: whoever logs the epoch has done so when it counts as computed.
-        yield metrics
-        if epoch + 1 == options.epochs or (epoch + 1) % config.checkpoint_every == 0:
-            save_checkpoint(
-                folder,
-                {
-                    "classifier": model.state_dict(),
-                    "optimizer": optimizer.state_dict(),
-                    "epoch": epoch + 1,
-                },
-            )
+    recipe = {f"fine-tuning {name}": value for name, value in options.model_dump().items()}
+    with Checkpointer(
+        folder,
+        {"classifier": model, "optimizer": optimizer},
+        {**config.identity(), **recipe, "training sequences": len(ids)},
+        config,
+        options.epochs,
+    ) as checkpoints:
+        first = checkpoints.resume()
+        bar = tqdm(
+            range(first, options.epochs),
+            **{"initial": first, "total": options.epochs, "unit": "epoch"},
+            **{"desc": progress, "disable": progress is None, "leave": False},
+        )
+        for epoch in bar:
+            metrics = _train_epoch(model, optimizer, sequences, ids, config, options, epoch)
+            bar.set_postfix(loss=f"{metrics['loss']:.3f}", accuracy=f"{metrics['accuracy']:.3f}")
+            # Before it is kept: whoever logs the epoch has done so when it counts as computed.
+            yield metrics
+            checkpoints.keep(epoch + 1)
 
 
 def _train_epoch(
@@ -144,7 +137,7 @@ def _train_epoch(
     device, data_stream = sequences.device, stream("cpu", "finetune/data", options.seed, epoch)
     order = torch.as_tensor(ids)[torch.randperm(len(ids), generator=data_stream)]
     parts = equal_parts(order, options.batch_size)
-    sums = torch.zeros(2, device=device)
+    rows = []
     # Stochastic depth and dropout draw from torch's own generators.
     with seeded("finetune/drop", options.seed, epoch, device=device), fast_products(device):
         for step, part in enumerate(parts):
@@ -172,8 +165,12 @@ def _train_epoch(
             loss.backward()
             optimizer.step()
             right = (scores.argmax(1) == batch.labels).sum()
-            sums += torch.stack([loss.detach() * batch.N, right])
-    total, right = (sums / len(ids)).tolist()
+            rows.append(torch.stack([loss.detach() * batch.N, right]))
+    losses, rights = zip(*torch.stack(rows).tolist(), strict=True)
+    check_losses(
+        losses, parts, sequences.names, epoch=epoch, lr=options.lr, precision=config.precision
+    )
+    total, right = sum(losses) / len(ids), sum(rights) / len(ids)
     return {"epoch": epoch, "loss": total, "accuracy": right, "lr": lr}
 
 

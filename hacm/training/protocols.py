@@ -26,6 +26,8 @@ from hacm.data.sequences import Sequences
 from hacm.data.splits import semi_supervised_ids
 from hacm.data.store import SequenceStore
 from hacm.errors import HacmError
+from hacm.files import make_folder
+from hacm.lock import one_writer
 from hacm.models.encoder import Encoder
 from hacm.randomness import numpy_stream, stream
 from hacm.training.features import extract_features, fit_linear_probe, nearest_labels
@@ -173,9 +175,9 @@ def fine_tune(
     """Scores of a copy of the encoder trained with labels, after the last epoch; see `ask`."""
     sequences = sequences_for(encoder, store, config)
     model = build_classifier(encoder, len(store.label_names), options).to(sequences.device)
-    folder.mkdir(parents=True, exist_ok=True)
-    for _ in train_classifier(model, sequences, ids[0], config, options, folder, progress):
-        pass
+    with one_writer(make_folder(folder)):
+        for _ in train_classifier(model, sequences, ids[0], config, options, folder, progress):
+            pass
     return class_scores(model, sequences, ids[1], config.precision).cpu()
 
 

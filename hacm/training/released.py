@@ -6,6 +6,7 @@ norm. Both encode an absent body as zeros and average over two bodies.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,11 @@ from hacm.models.classifier import Classifier, FinetuneHead, LinearHead
 from hacm.models.encoder import Encoder
 from hacm.presets import make_config
 from hacm.skeleton import KINECT_V2, SkeletonLayout
-from hacm.training.checkpoint import load_torch
+from hacm.training.checkpoint import check_finite, load_torch
 
 _PUBLISHED_HEADS = 8
 
+_BLOCK = re.compile(r"blocks\.\d+\.")
 # Their names of a block's parts, and ours.
 _RENAMED = {"mlp.fc1": "mlp.0", "mlp.fc2": "mlp.2"}
 
@@ -57,18 +59,21 @@ def import_released_classifier(
     """
     content = load_torch(path)
     encoder = _encoder(content, Path(path), layout, heads)
-    weights = content["model"]
+    weights = _weights(content, Path(path))
     head: LinearHead | FinetuneHead
     if "head.fc2.weight" in weights:
-        head = FinetuneHead(encoder.options.width, encoder.J, len(weights["head.fc2.weight"]))
+        classes, _ = _shape(weights, "head.fc2.weight", "C H", Path(path))
+        head = FinetuneHead(encoder.options.width, encoder.J, classes)
         names = {key: f"head.{key}" for key in head.state_dict()}
     elif "head.fc.1.weight" in weights:
-        head = LinearHead(encoder.options.width, len(weights["head.fc.1.weight"]))
+        classes, _ = _shape(weights, "head.fc.1.weight", "C D", Path(path))
+        head = LinearHead(encoder.options.width, classes)
         names = {
             key: f"head.fc.{'01'['linear' in key]}.{key.split('.')[1]}" for key in head.state_dict()
         }
     elif "head.fc.weight" in weights:
-        head = LinearHead(encoder.options.width, len(weights["head.fc.weight"]), norm=False)
+        classes, _ = _shape(weights, "head.fc.weight", "C D", Path(path))
+        head = LinearHead(encoder.options.width, classes, norm=False)
         names = {key: f"head.fc.{key.split('.')[1]}" for key in head.state_dict()}
     else:
         raise HacmError(f"{path} holds an encoder but no classification head")
@@ -76,15 +81,27 @@ def import_released_classifier(
     return Classifier(encoder, head).eval()
 
 
-def _encoder(
-    content: dict[str, Any], path: Path, layout: SkeletonLayout, heads: int | None
-) -> Encoder:
+def _weights(content: dict[str, Any], path: Path) -> dict[str, Tensor]:
+    """The tensors by name of a checkpoint that looks like one of theirs."""
     weights = content.get("model")
     if not isinstance(weights, dict) or "joints_embed.proj.weight" not in weights:
         raise HacmError(
             f"{path} is no HA-CM or MAMP checkpoint: expected a dict with key 'model' that holds "
             "'joints_embed.proj.weight'"
         )
+    for name, tensor in weights.items():
+        if not isinstance(name, str) or not isinstance(tensor, Tensor):
+            raise HacmError(
+                f"{path}: expected tensors by name under 'model', found {type(tensor).__name__} "
+                f"under {name!r}"
+            )
+    return weights
+
+
+def _encoder(
+    content: dict[str, Any], path: Path, layout: SkeletonLayout, heads: int | None
+) -> Encoder:
+    weights = _weights(content, path)
     config = _config(weights, content.get("config"), path, layout, heads)
     encoder = Encoder(layout, config)
     _load(encoder, {name: _released_tensor(weights, name) for name in encoder.state_dict()}, path)
@@ -95,8 +112,17 @@ def _config(
     weights: dict[str, Tensor], config: Any, path: Path, layout: SkeletonLayout, heads: int | None
 ) -> Config:
     """Sizes from the weights' shapes; HA-CM prunes to the layout's limbs, MAMP keeps all joints."""
-    width, _, r, _ = weights["joints_embed.proj.weight"].shape
-    joints, patches = weights["pos_embed"].shape[2], weights["temp_embed"].shape[1]
+    shapes = {
+        name: _shape(weights, name, axes, path)
+        for name, axes in {
+            "joints_embed.proj.weight": "D 3 r 1",
+            "temp_embed": "1 P 1 D",
+            "pos_embed": "1 1 J D",
+            "blocks.0.mlp.fc1.weight": "H D",
+        }.items()
+    }
+    width, _, r, _ = shapes["joints_embed.proj.weight"]
+    joints, patches = shapes["pos_embed"][2], shapes["temp_embed"][1]
     if joints not in (layout.V, len(layout.kept)):
         raise HacmError(
             f"{path} has embeddings of {joints} joints; layout {layout.name!r} has {layout.V}, or "
@@ -105,6 +131,10 @@ def _config(
     if heads is None:
         heads = config.get("num_heads") if isinstance(config, dict) else None
     prune = joints != layout.V
+    blocks = {int(name.split(".")[1]) for name in weights if _BLOCK.match(name)}
+    if blocks != set(range(len(blocks))):
+        missing = next(i for i in range(len(blocks)) if i not in blocks)
+        raise HacmError(f"{path} has blocks up to number {max(blocks)}, but not number {missing}")
     return make_config(
         "hacm" if prune else "mamp",
         "base+released",
@@ -113,13 +143,24 @@ def _config(
             "patch_frames": r,
             "width": width,
             "heads": heads or _PUBLISHED_HEADS,
-            "depth": 1 + max(int(k.split(".")[1]) for k in weights if k.startswith("blocks.")),
-            "mlp_ratio": weights["blocks.0.mlp.fc1.weight"].shape[0] / width,
+            "depth": len(blocks),
+            "mlp_ratio": shapes["blocks.0.mlp.fc1.weight"][0] / width,
             "encoder_input": "ball" if prune else "tangent",
             "decoder_heads": 1,
             "contrast_weight": 0.0,
         },
     )
+
+
+def _shape(weights: dict[str, Tensor], name: str, axes: str, path: Path) -> tuple[int, ...]:
+    """A tensor's shape, which must have the axes; those named by a number have that size."""
+    wanted = axes.split()
+    shape = tuple(weights[name].shape) if name in weights else ()
+    fits = len(shape) == len(wanted) and 0 not in shape
+    if not fits or any(a.isdigit() and int(a) != n for a, n in zip(wanted, shape, strict=True)):
+        found = f"shape {shape}" if name in weights else "nothing"
+        raise HacmError(f"{path}: expected {name} of shape ({', '.join(wanted)}), found {found}")
+    return shape
 
 
 def _released_tensor(weights: dict[str, Tensor], name: str) -> Tensor | None:
@@ -144,3 +185,4 @@ def _load(module: torch.nn.Module, tensors: dict[str, Tensor | None], path: Path
             found = "nothing" if tensor is None else f"shape {tuple(tensor.shape)}"
             raise HacmError(f"{path}: expected {name} of shape {tuple(expected)}, found {found}")
     module.load_state_dict(tensors)
+    check_finite(module.state_dict(), str(path))

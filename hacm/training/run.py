@@ -2,18 +2,18 @@
 
 run.json        the run card: configuration, seed, versions, git commit, data checksum, machine
 metrics.jsonl   one line an epoch
-checkpoint.pt   what resuming needs
+checkpoint.pt   what resuming needs; checkpoint.previous.pt is the one before it
 encoder.safetensors   the result's weights
 result.json     written last and atomically: a run without it did not finish
 """
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import subprocess
 import time
+import warnings
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
@@ -23,10 +23,28 @@ import torch
 
 from hacm import __version__
 from hacm.config import Config, parse_config
+from hacm.data.builtin import open_data
 from hacm.data.store import SequenceStore
 from hacm.errors import HacmError
-
-CARD, METRICS, RESULT = "run.json", "metrics.jsonl", "result.json"
+from hacm.files import (
+    ASIDE,
+    make_folder,
+    read_json,  # noqa: F401  (notebooks take it from here)
+    saying,
+    to_json,
+    write_json,
+    write_text,
+)
+from hacm.lock import LOCK
+from hacm.training.records import (
+    CARD,
+    METRICS,
+    RESULT,
+    gaps,
+    read_card,
+    read_metrics,
+    read_result,
+)
 
 
 class Run:
@@ -39,7 +57,8 @@ class Run:
         device: where.
 
     Raises:
-        HacmError: the directory holds another configuration or other data, or other files.
+        HacmError: the directory holds another configuration or other data, or other files, or
+            cannot be made or written.
     """
 
     def __init__(
@@ -47,43 +66,46 @@ class Run:
     ) -> None:
         self.path = Path(path)
         self.started = time.monotonic()
-        card = self.path / CARD
-        if card.exists():
-            check_same(self.path, config, store)
-            self.card = read_json(card)
-        else:
-            if self.path.exists() and any(self.path.iterdir()):
+        with saying(self.path, "used as a run directory"):
+            has_card = (self.path / CARD).exists()
+            if not has_card and self.path.exists() and has_other_files(self.path):
                 raise HacmError(
                     f"{self.path} is not empty and holds no {CARD}: choose another run_dir"
                 )
-            self.path.mkdir(parents=True, exist_ok=True)
+        if has_card:
+            check_same(self.path, config, store)
+            self.card = read_card(self.path)
+        else:
+            make_folder(self.path)
             self.card = make_card(config, store, device)
-            write_json(card, self.card)
+            write_json(self.path / CARD, self.card)
         self.seconds_before = float(self.card.get("seconds", 0.0))
 
     @property
     def result(self) -> dict[str, Any] | None:
         """The result, if the run is complete."""
-        file = self.path / RESULT
-        return read_json(file) if file.exists() else None
+        return read_result(self.path) if (self.path / RESULT).exists() else None
 
     @property
     def seconds(self) -> float:
         """Time spent on this run, over all its sessions."""
         return self.seconds_before + time.monotonic() - self.started
 
-    def metrics(self) -> list[dict[str, Any]]:
-        """All epochs logged so far."""
-        return read_metrics(self.path)
+    def metrics(self, epochs: int | None = None) -> list[dict[str, Any]]:
+        """All epochs logged so far; warns if the first `epochs` are not all there, each once."""
+        metrics = read_metrics(self.path)
+        if epochs is not None and (said := gaps(metrics, epochs)):
+            warnings.warn(f"{self.path}: {said}; the weights are not affected", stacklevel=2)
+        return metrics
 
     def log(self, metrics: dict[str, Any]) -> None:
         """Append one epoch."""
-        with (self.path / METRICS).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(metrics) + "\n")
+        with saying(self.path / METRICS), (self.path / METRICS).open("a", encoding="utf-8") as file:
+            file.write(to_json(metrics) + "\n")
 
     def forget_after(self, epoch: int) -> None:
         """Drop logged epochs from `epoch` on: a resumed run computes them again."""
-        kept = [json.dumps(line) for line in self.metrics() if line["epoch"] < epoch]
+        kept = [to_json(line) for line in self.metrics() if line["epoch"] < epoch]
         write_text(self.path / METRICS, "".join(line + "\n" for line in kept))
 
     def save_card(self) -> None:
@@ -97,13 +119,31 @@ class Run:
         write_json(self.path / RESULT, {**result, "seconds": self.card["seconds"]})
 
 
+def has_other_files(folder: Path) -> bool:
+    """Whether a directory holds anything but what a run that was killed at its start leaves."""
+    return any(f.name != LOCK and f.suffix != ASIDE for f in folder.iterdir())
+
+
+def as_store(data: SequenceStore | str | Path) -> SequenceStore:
+    """A store, opened if it is given by its path (see `open_data`).
+
+    Raises:
+        HacmError: there is no store at that path, or it is no path.
+    """
+    if isinstance(data, SequenceStore):
+        return data
+    if isinstance(data, str | Path):
+        return open_data(data)
+    raise HacmError(f"expected a store or the path of one, got {type(data).__name__}")
+
+
 def check_same(run_dir: Path, config: Config, store: SequenceStore) -> None:
     """A run directory holds one configuration on one data set.
 
     Raises:
         HacmError: its run card tells of others; names both sides.
     """
-    card = read_json(run_dir / CARD)
+    card = read_card(run_dir)
     there = parse_config(card["config"], str(run_dir / CARD))
     if changed := config.difference(there):
         raise HacmError(
@@ -124,10 +164,7 @@ def read_run_config(run_dir: str | Path) -> Config:
     Raises:
         HacmError: there is no run in that directory.
     """
-    card = Path(run_dir) / CARD
-    if not card.exists():
-        raise HacmError(f"{run_dir} holds no run: {CARD} is missing; pretrain first")
-    return parse_config(read_json(card)["config"], str(card))
+    return parse_config(read_card(run_dir)["config"], str(Path(run_dir) / CARD))
 
 
 def make_card(config: Config, store: SequenceStore, device: torch.device) -> dict[str, Any]:
@@ -173,34 +210,3 @@ def git_commit() -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return answer.stdout.strip() or None
-
-
-def read_metrics(run_dir: str | Path) -> list[dict[str, Any]]:
-    """The lines of metrics.jsonl; a last line cut off by a crash is left out."""
-    file = Path(run_dir) / METRICS
-    lines = file.read_text(encoding="utf-8").split("\n") if file.exists() else []
-    return [json.loads(line) for line in lines[:-1]]
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from a file.
-
-    Raises:
-        HacmError: the file cannot be read.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise HacmError(f"{path} cannot be read: {error}") from error
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write a JSON file atomically."""
-    write_text(path, json.dumps(content, indent=1) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file atomically: aside, then rename."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_text(text, encoding="utf-8")
-    os.replace(aside, path)

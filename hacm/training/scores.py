@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,12 +12,14 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from hacm.data.store import SequenceStore
 from hacm.errors import HacmError
-from hacm.training.run import RESULT, read_json, read_run_config, write_json, write_text
+from hacm.files import make_folder, saying, write_json, write_text, write_with
+from hacm.training.records import RESULT, read_evaluation
+from hacm.training.run import as_store, read_run_config
 
 SCORES, PREDICTIONS = "scores.safetensors", "predictions.csv"
 _OF_THE_DATA = (
@@ -44,13 +45,11 @@ def save_scores(
         split: the split they come from.
     """
     labels = store.labels[test_ids]
-    aside = out / f".{SCORES}.{os.getpid()}"
-    save_file(
+    content = save(
         {"scores": scores.float().contiguous(), "labels": torch.from_numpy(labels)},
-        aside,
         metadata={"data": store.checksum, "split": split},
     )
-    os.replace(aside, out / SCORES)
+    write_with(out / SCORES, lambda file: file.write(content))
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(["name", "label", "predicted"])
@@ -59,23 +58,46 @@ def save_scores(
     write_text(out / PREDICTIONS, text.getvalue())
 
 
+def check_scores(scores: Float[Tensor, "*rest C"], where: str) -> None:
+    """Refuse scores of a reader whose training diverged: the largest of NaNs is the first class.
+
+    Raises:
+        HacmError: a score is NaN or infinite.
+    """
+    if not scores.isfinite().all():
+        raise HacmError(
+            f"{where}: scores are not finite: the training of the reader diverged; use a lower lr"
+        )
+
+
 def confusion_counts(
-    run_dir: str | Path, store: SequenceStore, protocol: str = "linear"
+    run_dir: str | Path, store: SequenceStore | str | Path, protocol: str = "linear"
 ) -> Int[np.ndarray, "C C"]:
     """How often each true class (row) was taken for each class (column) in an evaluation.
 
     Raises:
-        HacmError: the run has not been evaluated under this protocol.
+        HacmError: the run has not been evaluated under this protocol, or its table is damaged or of
+            other classes.
     """
     file = Path(run_dir) / "eval" / protocol / PREDICTIONS
-    if not file.exists():
-        raise HacmError(f"{file} is missing: evaluate the run first")
+    with saying(file, "read"):
+        if not file.exists():
+            raise HacmError(f"{file} is missing: evaluate the run first")
+        table = list(csv.DictReader(file.read_text(encoding="utf-8").splitlines()))
     from sklearn.metrics import confusion_matrix
 
-    with file.open(newline="", encoding="utf-8") as table:
-        rows = [(int(row["label"]), int(row["predicted"])) for row in csv.DictReader(table)]
-    truth, predicted = zip(*rows, strict=True)
-    return confusion_matrix(truth, predicted, labels=range(len(store.label_names)))
+    classes = len(as_store(store).label_names)
+    try:
+        pairs = np.array([(int(row["label"]), int(row["predicted"])) for row in table])
+        fit = pairs.size > 0 and pairs.min() >= 0 and pairs.max() < classes
+    except (KeyError, TypeError, ValueError, OverflowError):
+        fit = False
+    if not fit:
+        raise HacmError(
+            f"{file} is damaged or of other data: expected a row a test sequence with label and "
+            f"predicted from 0 to {classes - 1}; evaluate the run again"
+        )
+    return confusion_matrix(*pairs.T, labels=range(classes))
 
 
 def ensemble(run_dirs: Sequence[str | Path], protocol: str = "linear") -> dict[str, Any]:
@@ -106,7 +128,7 @@ def ensemble(run_dirs: Sequence[str | Path], protocol: str = "linear") -> dict[s
             )
     total = torch.stack([scores.softmax(-1) for scores, _, _ in streams]).sum(0)
     # The first run's result says of the data what is to be said.
-    known = read_json(Path(run_dirs[0]) / "eval" / protocol / RESULT)
+    known = read_evaluation(Path(run_dirs[0]) / "eval" / protocol)
     name = f"ensemble_{protocol}"
     result = {
         **{"protocol": name, name: {"trained": _accuracy(total, labels)}},
@@ -120,21 +142,35 @@ def ensemble(run_dirs: Sequence[str | Path], protocol: str = "linear") -> dict[s
         ],
         **{key: known[key] for key in _OF_THE_DATA},
     }
-    out = Path(run_dirs[0]) / "eval" / name
-    out.mkdir(parents=True, exist_ok=True)
+    out = make_folder(Path(run_dirs[0]) / "eval" / name)
     write_json(out / RESULT, result)
     return result
 
 
 def _load_scores(file: Path) -> tuple[Tensor, Tensor, dict[str, str]]:
     """Scores (R, M, C), labels (M,), and which data and split they are of."""
-    if not file.is_file():
-        raise HacmError(f"{file} is missing: evaluate the run under this protocol first")
-    try:
-        with safe_open(file, framework="pt") as opened:
-            return opened.get_tensor("scores"), opened.get_tensor("labels"), opened.metadata() or {}
-    except SafetensorError as error:
-        raise HacmError(f"{file} is damaged: {error}") from error
+    with saying(file, "read"):
+        if not file.is_file():
+            raise HacmError(f"{file} is missing: evaluate the run under this protocol first")
+        try:
+            with safe_open(file, framework="pt") as opened:
+                scores, labels = (opened.get_tensor(name) for name in ("scores", "labels"))
+                origin = opened.metadata() or {}
+        except SafetensorError as error:
+            raise HacmError(f"{file} is damaged: {error}; evaluate the run again") from error
+    kinds = scores.is_floating_point() and labels.dtype == torch.int64
+    if not kinds or 0 in scores.shape or scores.shape[1:2] != labels.shape or scores.ndim != 3:
+        raise HacmError(
+            f"{file} is damaged: expected scores (draws, sequences, classes) and their labels, got "
+            f"shapes {tuple(scores.shape)} and {tuple(labels.shape)}; evaluate the run again"
+        )
+    if labels.min() < 0 or labels.max() >= scores.shape[2]:
+        raise HacmError(
+            f"{file} is damaged: its labels are from {labels.min()} to {labels.max()}, but it has "
+            f"scores of {scores.shape[2]} classes; evaluate the run again"
+        )
+    check_scores(scores, str(file))
+    return scores, labels, origin
 
 
 def _accuracy(scores: Float[Tensor, "R M C"], labels: Int[Tensor, "M"]) -> float:

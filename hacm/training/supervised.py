@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
+from itertools import chain
 from typing import Any
 
 from hacm.config import Config, FinetuneOptions
 from hacm.data.sequences import Sequences
 from hacm.data.store import SequenceStore
 from hacm.models.encoder import Encoder
-from hacm.training.checkpoint import load_checkpoint
 from hacm.training.finetune import build_classifier, train_classifier
 from hacm.training.run import Run
 
@@ -40,8 +41,6 @@ def train_supervised(
     shared = FinetuneOptions.model_fields.keys() & Config.model_fields.keys()
     options = FinetuneOptions(**config.model_dump(include=shared), layer_decay=1.0)
     model = build_classifier(encoder, len(store.label_names), options).to(sequences.device)
-    run.forget_after((load_checkpoint(run.path) or {"epoch": 0})["epoch"])
-    yield from run.metrics()
     loop = train_classifier(
         model,
         sequences,
@@ -51,9 +50,14 @@ def train_supervised(
         run.path,
         "labels only" if progress else None,
     )
-    for metrics in loop:
-        metrics["seconds"] = round(run.seconds, 3)
-        run.log(metrics)
-        run.save_card()
-        yield metrics
+    with closing(loop):  # so that its checkpoint is written while the run is still ours
+        computed = next(loop, None)
+        first = config.epochs if computed is None else computed["epoch"]
+        run.forget_after(first)
+        yield from run.metrics(first)
+        for metrics in chain([] if computed is None else [computed], loop):
+            metrics["seconds"] = round(run.seconds, 3)
+            run.log(metrics)
+            run.save_card()
+            yield metrics
     encoder.load_state_dict(model.encoder.state_dict())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 import plotly.graph_objects as go
 
 from hacm.experiments import report
+from hacm.files import make_folder, write_text
 from hacm.training.evaluate import NAMES
 from hacm.viz import results as figures
 
@@ -58,14 +58,12 @@ def write_page(results: DataFrame, curves: DataFrame, out: str | Path, reference
             parts.append(draw(figures.mask_by_variant(curves)))
     page = "\n".join(parts)
     out = Path(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    aside = out.with_name(f".{out.name}.{os.getpid()}")
-    aside.write_text(
+    make_folder(out.parent)
+    write_text(
+        out,
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Results</title>'
         f"<style>{_STYLE}</style></head><body>{page}</body></html>\n",
-        encoding="utf-8",
     )
-    os.replace(aside, out)
 
 
 def _html(table: DataFrame) -> str:

@@ -88,7 +88,7 @@ def test_stores_on_the_command_line_win(sweep_file, tmp_path, store):
 @pytest.mark.parametrize("file", sorted(SWEEPS.glob("*.yaml")), ids=lambda file: file.stem)
 def test_committed_sweeps_are_valid(file, store, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for name in ("wmft", "nwucla"):
+    for name in ("wmft", "nwucla", "adm_sign"):
         Path("stores").mkdir(exist_ok=True)
         Path("stores", name).symlink_to(store.path)
     data = yaml.safe_load(file.read_text())["data"]
@@ -99,6 +99,7 @@ def test_committed_sweeps_are_valid(file, store, tmp_path, monkeypatch):
     if file.stem != "quick":
         assert {trial.seed for trial in trials} >= {0, 1, 2}
         others = {"temperature": {"wmft", "synthetic"}, "transfer": {"synthetic"}}
+        others["final"] = {"wmft", "nwucla", "adm_sign"}
         assert set(data) == others.get(file.stem, {"wmft", "nwucla"})
     if file.stem == "temperature":  # what chose a default must not have seen any test subject
         assert set(trials[0].evaluations) == {"validation"}

@@ -2,11 +2,14 @@
 
 import numpy as np
 import pytest
+import torch
 
 from hacm.config import Config
 from hacm.data.store import SequenceStore
 from hacm.presets import make_config
 from hacm.skeleton import KINECT_V2
+from hacm.training.checkpoint import load_encoder
+from hacm.training.pretrain import pretrain
 
 CLASSES = 3
 
@@ -47,3 +50,44 @@ def config() -> Config:
             **{"epochs": 3, "batch_size": 5, "checkpoint_every": 1, "warmup_epochs": 1},
         },
     )
+
+
+def run_all(config, store, run_dir):
+    """All epochs of a pretraining, or what is left of them."""
+    return list(pretrain(config, store, run_dir, device="cpu", progress=False))
+
+
+def part_of(config, store, run_dir, epochs=2):
+    """A pretraining that ends early."""
+    loop = pretrain(config, store, run_dir, device="cpu", progress=False)
+    for _ in range(epochs):
+        next(loop)
+    loop.close()
+
+
+def same_weights(a, b):
+    """Whether two run directories hold the same encoder, to the bit."""
+    a, b = load_encoder(a).state_dict(), load_encoder(b).state_dict()
+    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
+
+
+def sentence(caught):
+    """The text of an error, which must be one line."""
+    text = str(caught.value)
+    assert "\n" not in text and "Traceback" not in text
+    return text
+
+
+@pytest.fixture
+def half(config, store, tmp_path):
+    """A run of two of three epochs, with a checkpoint after each."""
+    part_of(config, store, tmp_path / "half")
+    return tmp_path / "half"
+
+
+@pytest.fixture(scope="session")
+def whole(config, store, tmp_path_factory):
+    """A finished run; copy it to change it."""
+    run_dir = tmp_path_factory.mktemp("whole") / "run"
+    run_all(config, store, run_dir)
+    return run_dir

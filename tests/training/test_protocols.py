@@ -209,11 +209,11 @@ def test_a_stopped_evaluation_resumes(run_dir, store, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         quick(run_dir, store, "semi_10", compare=False)
     unfinished = next((run_dir / "eval" / "semi_10").glob("unfinished-*"))
-    stamps = {file: file.stat().st_mtime_ns for file in unfinished.rglob("*.pt")}
+    stamps = {file: file.stat().st_mtime_ns for file in unfinished.rglob("checkpoint.pt")}
     assert len(stamps) == DRAWS
     with pytest.raises(KeyboardInterrupt):
         quick(run_dir, store, "semi_10", compare=False)
-    assert stamps == {file: file.stat().st_mtime_ns for file in unfinished.rglob("*.pt")}
+    assert stamps == {file: file.stat().st_mtime_ns for file in unfinished.rglob("checkpoint.pt")}
     monkeypatch.setattr(evaluation, "save_scores", real)
     again = quick(run_dir, store, "semi_10", compare=False)
     assert again["draws"] == whole["draws"] and not unfinished.exists()
