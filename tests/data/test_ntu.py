@@ -109,8 +109,13 @@ JOINT = b"1 2 3 0 0 0 0 0 0 0 0 2"
 BAD = {
     "empty": (b"", "line 1: the file ends where the number of frames should be"),
     "blank": (b"\r\n \n", "line 1: the file ends"),
-    "binary": (bytes(range(256)) * 40, "line 1: expected the number of frames"),
-    "zeros": (bytes(4096), "line 1: expected the number of frames"),
+    "binary": (bytes(range(256)) * 40, "line 1: expected text, found binary data"),
+    "no text": (bytes(range(1, 256)) * 40, "line 1: expected the number of frames"),
+    "zeros": (bytes(4096), "line 1: expected text, found binary data"),
+    "zeros in the middle": (
+        GOOD[:5000] + bytes(512) + GOOD[5512:],
+        r"line \d\d: expected text, found binary data",
+    ),
     "truncated": (GOOD[: len(GOOD) // 2], r"line \d+: 1 bodies need 27 lines, \d+ follow"),
     "cut in a line": (GOOD[:-12], "line 141: expected 12 values, found"),
     "cut between frames": (

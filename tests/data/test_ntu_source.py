@@ -26,7 +26,14 @@ def write(folder: Path, name=NAME) -> Path:
 
 
 def test_names():
-    assert sample_ids(f"{NAME}.skeleton") == (1, 2, 3, 2, 13)
+    for name in (
+        f"{NAME}.skeleton",
+        f"{NAME.lower()}.SKELETON",
+        f"{NAME}_skel.skeleton",
+        f"{NAME} (1).skeleton.txt",
+        f"copy of {NAME}.skeleton",
+    ):
+        assert sample_ids(name) == (1, 2, 3, 2, 13), name
     wrong = [
         "S001C004P003R002A013",
         "S033C001P003R002A013",
@@ -34,7 +41,13 @@ def test_names():
         "x",
         f"{NAME}x",
     ]
-    wrong += ["S001C001P107R002A013", "S001C001P001R003A013", "S001C001P001R001A121", NAME.lower()]
+    wrong += [
+        "S001C001P107R002A013",
+        "S001C001P001R003A013",
+        "S001C001P001R001A121",
+        f"{NAME}1",
+        f"x{NAME}",
+    ]
     assert [sample_ids(name) for name in wrong] == [None] * len(wrong)
 
 

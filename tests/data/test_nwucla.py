@@ -67,7 +67,7 @@ def test_copies_of_another_view_are_left_out_by_default(raw, tmp_path):
         ("", "cannot be read as JSON"),
         ("{", "cannot be read as JSON"),
         ("[" * 100_000, "cannot be read as JSON"),
-        ("\x00\x01", "cannot be read as JSON"),
+        ("\x00\x01", "expected text, found binary data"),
         ("[1, 2]", "the key 'skeletons'"),
         ("3", "the key 'skeletons'"),
         ("{}", "the key 'skeletons'"),
