@@ -84,8 +84,19 @@ def find_files(raw: str | Path, *suffixes: str) -> tuple[list[RawFile], list[Ski
         raise HacmError(f"{raw} does not exist")
     if raw.is_file() and _ends(raw.name, suffixes):
         return [_on_disk(str(raw))], []
-    if raw.is_file():
-        return _members(str(raw), suffixes)
+    files, skips = _members(str(raw), suffixes) if raw.is_file() else _in_folder(raw, suffixes)
+    return sorted(files, key=str), skips
+
+
+def fingerprint(files: Iterable[RawFile], *options: object) -> str:
+    """A checksum that changes when a file or an option does; the contents are not read."""
+    digest = hashlib.sha256(repr(options).encode())
+    for file in files:
+        digest.update(repr(file).encode())
+    return digest.hexdigest()
+
+
+def _in_folder(raw: Path, suffixes: tuple[str, ...]) -> tuple[list[RawFile], list[Skip]]:
     files: list[RawFile] = []
     skips: list[Skip] = []
 
@@ -104,15 +115,7 @@ def find_files(raw: str | Path, *suffixes: str) -> tuple[list[RawFile], list[Ski
                 skips += trouble
             elif _ends(name, OTHER_ARCHIVES):
                 skips.append(Skip(f"{path} cannot be looked into: unpack it first", "unreadable"))
-    return sorted(files, key=str), skips
-
-
-def fingerprint(files: Iterable[RawFile], *options: object) -> str:
-    """A checksum that changes when a file or an option does; the contents are not read."""
-    digest = hashlib.sha256(repr(options).encode())
-    for file in files:
-        digest.update(repr(file).encode())
-    return digest.hexdigest()
+    return files, skips
 
 
 def _ends(name: str, suffixes: tuple[str, ...]) -> bool:

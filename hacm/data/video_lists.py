@@ -30,7 +30,7 @@ def read_video_lists(
     Args:
         text: the split file; without headings, all videos in it train.
         file: for messages.
-        known: videos that are there, lower case; other words are names if they hold a digit.
+        known: videos that are there, lower case; others have a digit, in lines without a heading.
 
     Raises:
         HacmError: it lists no training video, or one on both sides.
@@ -40,11 +40,16 @@ def read_video_lists(
     side = train
     for line in text.split("\n"):
         tokens = [video_name(token.strip(_BRACKETS)) for token in _BETWEEN.split(line)]
-        names = [name for name in tokens if name.lower() in known or _DIGIT.search(name)]
-        words = " ".join(token for token in tokens if token not in names).lower()
+        names = [name for name in tokens if name.lower() in known]
+        others = [token for token in tokens if token not in names]
+        words = " ".join(others).lower()
         if "train" in words:
             side = train
-        elif _TEST.search(words) or (train and not names and any(map(str.isalpha, words))):
+        elif _TEST.search(words):
+            side = test
+        elif _DIGIT.search(words):
+            names = [name for name in tokens if name in names or _DIGIT.search(name)]
+        elif train and not names and any(map(str.isalpha, words)):
             side = test  # a second heading, whatever its words
         side += names
     if not train:

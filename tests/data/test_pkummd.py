@@ -1,5 +1,6 @@
 """PKU-MMD: clips cut from videos by label files."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -166,6 +167,126 @@ def test_files_without_partner_and_split_files(tmp_path):
         pkummd_source(raw, 2)
     with pytest.raises(HacmError, match="does not exist"):
         pkummd_source(tmp_path / "nowhere", 1)
+
+
+LABELS = {"A01N01-L": b"51,0,10,2\n1,10,25,1\n", "A01N02-R": b"7,30,60,2\n"}
+
+
+def sequences(raw, tmp_path, name="other") -> dict[str, bytes]:
+    """Everything about the sequences that are in the store."""
+    prepare(pkummd_source(raw, 2), tmp_path / name, strict=True)
+    store = SequenceStore(tmp_path / name)
+    table = [store.columns[c].tolist() for c in ("name", "label", "view", "frames", "bodies")]
+    sides = [ids.tolist() for split in ("xsub", "xview") for ids in store.split(split)]
+    return {"joints": store.frames.tobytes(), "table": repr(table + sides).encode()}
+
+
+def plain(tmp_path) -> dict[str, bytes]:
+    return sequences(write(tmp_path / "plain", LABELS), tmp_path, "expected")
+
+
+@pytest.mark.parametrize(
+    ("folder", "change"),
+    [
+        ("label", lambda data: data.replace(b",", b";")),
+        ("label", lambda data: data.replace(b",", b" ")),
+        ("label", lambda data: data.replace(b",", b"\t")),
+        ("label", lambda data: data.replace(b",", b" , ")),
+        ("label", lambda data: data.replace(b"2\n", b"0,9;\n").replace(b",", b";", 3)),
+        ("label", lambda data: data.replace(b",2\n", b"\n").replace(b",1\n", b"\n")),
+        ("label", lambda data: data.replace(b"\n", b",17\n")),
+        ("label", lambda data: data.replace(b"\n", b",,\n")),
+        ("label", lambda data: data.replace(b",", b".0,")),
+        ("label", lambda data: b"class,start,end,confidence\n" + data),
+        ("label", lambda data: data.replace(b"\n", b"\r")),
+        ("label", lambda data: data.decode().encode("utf-16")),
+        ("skeleton", lambda data: data.replace(b".", b",")),
+        ("skeleton", lambda data: data.replace(b" ", b"\t")),
+        ("skeleton", lambda data: data.replace(b" ", b",")),
+        ("skeleton", lambda data: data.replace(b".", b",").replace(b" ", b"; ")),
+        ("skeleton", lambda data: b"\xef\xbb\xbf" + data.replace(b"\n", b"\r\n")),
+        ("skeleton", lambda data: data.decode().encode("utf-16-be")),
+    ],
+)
+def test_text_in_other_forms_gives_the_same_store(tmp_path, folder, change):
+    raw = write(tmp_path / "raw", LABELS)
+    for file in (raw / folder).iterdir():
+        file.write_bytes(change(file.read_bytes()))
+    assert sequences(raw, tmp_path) == plain(tmp_path)
+
+
+def rename_folders(raw):
+    (raw / "skeleton").rename(raw / "SKELETON")
+    (raw / "label").rename(raw / "Train_Label_PKU_final")
+
+
+def rename_files(raw):
+    for file in (raw / "label").iterdir():
+        file.rename(raw / "label" / f"{file.stem.lower()}.CSV")
+
+
+def move_deeper(raw):
+    (raw / "Data").mkdir()
+    (raw / "Split").mkdir()
+    (raw / "skeleton").rename(raw / "Data" / "skeleton")
+    for file in raw.glob("*.txt"):
+        file.rename(raw / "Split" / file.name.replace("_", "-").upper())
+
+
+def pack(raw):
+    for folder in ("skeleton", "label"):
+        shutil.make_archive(str(raw / folder), "zip" if folder == "label" else "gztar", raw, folder)
+        shutil.rmtree(raw / folder)
+
+
+@pytest.mark.parametrize("change", [rename_folders, rename_files, move_deeper, pack])
+def test_other_folders_and_names_give_the_same_store(tmp_path, change):
+    raw = write(tmp_path / "raw", LABELS)
+    change(raw)
+    assert sequences(raw, tmp_path) == plain(tmp_path)
+
+
+def test_all_of_it_in_one_archive(tmp_path):
+    raw = write(tmp_path / "raw", LABELS)
+    archive = shutil.make_archive(str(tmp_path / "all"), "zip", raw)
+    assert sequences(Path(archive), tmp_path) == plain(tmp_path)
+
+
+def test_one_body_a_line(tmp_path):
+    raw = write(tmp_path / "raw", LABELS, bodies=1)
+    expected = sequences(raw, tmp_path, "expected")
+    for file in (raw / "skeleton").iterdir():
+        lines = file.read_bytes().splitlines()
+        file.write_bytes(b"\n".join(b" ".join(line.split()[: V * 3]) for line in lines))
+    assert sequences(raw, tmp_path) == expected
+
+
+def test_a_split_file_may_spell_the_names_otherwise(tmp_path):
+    raw = write(tmp_path / "raw", LABELS)
+    (raw / "cross_view_v2.txt").write_text("training\na01n01-l.txt\nvalidation\na01n02-r.txt\n")
+    assert sequences(raw, tmp_path) == plain(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("lists", "message"),
+    [
+        (
+            "Training\n0002-L,0003-M\nValidation\n0004-R",
+            "split 'xsub' leaves no training sequence: it trains on 0002-L, 0003-M, and 'video' "
+            "holds A01N01-L, A01N02-R; correct the file, or remove it",
+        ),
+        ("Training\nA01N01-L,A01N02-R", "split 'xsub' leaves no test sequence"),
+        ("Training\nA01N01-L\nTest\na01n01-l", "'A01N01-L' is listed as a training video and as"),
+        ("Training videos", "expected the training videos"),
+        ("1\0002-L", "line 1: expected text, found binary data"),
+    ],
+)
+def test_bad_split_files_are_errors_before_anything_is_written(tmp_path, lists, message):
+    raw = write(tmp_path / "raw", LABELS)
+    (raw / "cross_subject_v2.txt").write_text(lists)
+    with pytest.raises(HacmError, match=message) as error:
+        pkummd_source(raw, 2)
+    assert "cross_subject_v2.txt" in str(error.value)
 
 
 @settings(deadline=None)
