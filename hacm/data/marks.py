@@ -98,7 +98,7 @@ def _readable(lines: Sequence[str]) -> list[dict[str, Any]]:
             mark = json.loads(line)
         except (ValueError, RecursionError):
             break
-        if not isinstance(mark, dict) or not _FIELDS <= mark.keys():
+        if not isinstance(mark, dict) or not mark.keys() >= _FIELDS:
             break
         marks.append(mark)
     return marks

@@ -14,7 +14,7 @@ from hacm.data.denoise import denoise
 from hacm.data.files import RawFile, find_files, fingerprint
 from hacm.data.names import by_name, name_pattern
 from hacm.data.skeleton_file import parse_skeleton
-from hacm.data.source import Result, Sample, Skip, Source
+from hacm.data.source import Result, Sample, Skip, Source, first_reason
 from hacm.data.text import read_text
 from hacm.errors import HacmError
 from hacm.skeleton import KINECT_V2
@@ -76,7 +76,7 @@ def ntu_source(
         else:
             files.append(file)
     if not files:
-        raise HacmError(f"{raw} holds no usable {SUFFIXES[0]} file" + _first_reason(skips))
+        raise HacmError(f"{raw} holds no usable {SUFFIXES[0]} file" + first_reason(skips))
     return Source(
         title=f"NTU RGB+D {classes}",
         layout=KINECT_V2,
@@ -139,7 +139,3 @@ def read_skip_list(file: str | Path) -> frozenset[str]:
 def _fits(ids: Sequence[int] | None, classes: int) -> bool:
     highest = HIGHEST[classes]
     return ids is not None and all(1 <= i <= top for i, top in zip(ids, highest, strict=True))
-
-
-def _first_reason(skips: Sequence[Skip]) -> str:
-    return f"; the first of {len(skips)} that were left out: {skips[0].reason}" if skips else ""

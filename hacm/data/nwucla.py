@@ -24,7 +24,7 @@ from jaxtyping import Float
 from hacm.data import class_names
 from hacm.data.files import RawFile, find_files, fingerprint
 from hacm.data.names import by_name, name_pattern
-from hacm.data.source import Result, Sample, Skip, Source
+from hacm.data.source import Result, Sample, Skip, Source, first_reason
 from hacm.data.text import plain_text
 from hacm.data.writer import checked_joints
 from hacm.errors import HacmError
@@ -56,7 +56,7 @@ def nwucla_source(raw: str | Path, *, keep_duplicates: bool = False) -> Source:
     found, skips = find_files(raw, ".json")
     named = by_name(found, sample_ids, EXAMPLE, skips)
     if not named:
-        raise HacmError(f"{raw} holds no file like {EXAMPLE}")
+        raise HacmError(f"{raw} holds no file like {EXAMPLE}" + first_reason(skips))
     groups: dict[tuple[int, ...], dict[Ids, RawFile]] = {}
     for ids, file in named.items():
         groups.setdefault(ids[:3], {})[ids] = file

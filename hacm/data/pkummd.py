@@ -25,7 +25,7 @@ from hacm.data import class_names
 from hacm.data.files import RawFile, find_files, fingerprint
 from hacm.data.names import by_name
 from hacm.data.numbers import plain_separators, read_numbers, values_a_line, whole_lines
-from hacm.data.source import Result, Sample, Skip, Source
+from hacm.data.source import Result, Sample, Skip, Source, first_reason
 from hacm.data.splits import split_sides
 from hacm.data.text import plain_text
 from hacm.data.video_lists import read_video_lists, video_name
@@ -80,7 +80,10 @@ def pkummd_source(raw: str | Path, phase: int) -> Source:
             reason = f"{files[key]} has no {other} file of the same name"
             skips.append(Skip(reason, "without partner"))
     if not pairs:
-        raise HacmError(f"{raw}: no file of skeleton/ has a file of the same name in label/")
+        raise HacmError(
+            f"{raw}: no file of skeleton/ has a file of the same name in label/"
+            + first_reason(skips)
+        )
     splits: dict[str, dict[str, Any]] = {}
     for name, expected in SPLIT_FILES[phase].items():
         listed = [file for file in kinds[""] if _same_split_file(file.name, expected)]

@@ -11,7 +11,7 @@ from hacm.data import class_names
 from hacm.data.files import RawFile, find_files, fingerprint
 from hacm.data.matlab import read_array
 from hacm.data.names import by_name, name_pattern
-from hacm.data.source import Result, Sample, Source
+from hacm.data.source import Result, Sample, Source, first_reason
 from hacm.errors import HacmError
 from hacm.skeleton import KINECT_V1
 
@@ -40,7 +40,7 @@ def utd_mhad_source(raw: str | Path) -> Source:
     skeletons = [file for file in found if "_skeleton" in file.name.lower()]  # the rest: sensors
     named = by_name(skeletons, sample_ids, EXAMPLE, skips)
     if not named:
-        raise HacmError(f"{raw} holds no file like {EXAMPLE}")
+        raise HacmError(f"{raw} holds no file like {EXAMPLE}" + first_reason(skips))
     return Source(
         title="UTD-MHAD",
         layout=KINECT_V1,

@@ -14,7 +14,7 @@ import numpy as np
 from hacm.data import class_names
 from hacm.data.files import RawFile, find_files, fingerprint
 from hacm.data.names import by_name, name_pattern
-from hacm.data.source import Result, Sample, Source
+from hacm.data.source import Result, Sample, Source, first_reason
 from hacm.errors import HacmError
 from hacm.skeleton import KINECT_V2
 
@@ -34,7 +34,7 @@ def wmft_source(raw: str | Path) -> Source:
     found, skips = find_files(raw, ".bin")
     named = by_name(found, sample_ids, EXAMPLE, skips)
     if not named:
-        raise HacmError(f"{raw} holds no file like {EXAMPLE}")
+        raise HacmError(f"{raw} holds no file like {EXAMPLE}" + first_reason(skips))
     return Source(
         title="WMFT-JBHI",
         layout=KINECT_V2,
