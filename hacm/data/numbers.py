@@ -96,6 +96,8 @@ def line_begins(text: bytes) -> list[int]:
 
 def whole_lines(data: bytes) -> bytes:
     """A file's text without blank lines at its end, and with a line end there."""
+    if len(data) > 1 and data.endswith(b"\n") and not data[-2:-1].isspace():
+        return data  # as most files are; saves a copy
     text = data.rstrip()
     return text + b"\n" if text else b""
 
