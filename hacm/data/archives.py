@@ -2,7 +2,7 @@
 
 Nothing that an archive says of itself is trusted: members that climb out of it, links and devices
 are left out, and what has to be unpacked aside (a compressed tar file, an archive in an archive)
-goes into a nameless temporary file, up to half of the room that is there.
+goes into a nameless temporary file, up to half of the room that is there; each process has its own.
 """
 
 from __future__ import annotations

@@ -40,15 +40,11 @@ def read_video_lists(
     side = train
     for line in text.split("\n"):
         tokens = [video_name(token.strip(_BRACKETS)) for token in _BETWEEN.split(line)]
-        names = [name for name in tokens if name.lower() in known]
-        others = [token for token in tokens if token not in names]
-        words = " ".join(others).lower()
-        if "train" in words:
-            side = train
-        elif _TEST.search(words):
-            side = test
-        elif _DIGIT.search(words):
-            names = [name for name in tokens if name in names or _DIGIT.search(name)]
+        names = [name for name in tokens if name.lower() in known or _DIGIT.search(name)]
+        words = " ".join(token for token in tokens if token not in names).lower()
+        if "train" in words or _TEST.search(words):
+            side = train if "train" in words else test
+            names = [name for name in names if name.lower() in known]  # "phase 2 training" has none
         elif train and not names and any(map(str.isalpha, words)):
             side = test  # a second heading, whatever its words
         side += names

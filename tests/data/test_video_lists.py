@@ -38,6 +38,11 @@ def test_every_form_lists_the_same_videos(text):
     assert [[name for name in side if name.lower() in known] for side in lists] == [TRAIN, TEST]
 
 
+def test_names_that_sound_like_headings():
+    lists = read_video_lists("Validation\ntrain1-L\nTraining\ntest2-L,val3-L", "file")
+    assert lists == (["test2-L", "val3-L"], ["train1-L"])
+
+
 def test_names_without_a_number_are_those_that_are_there():
     assert read_video_lists("Training\nwalk-L\n", "file", {"walk-l"}) == (["walk-L"], [])
 
