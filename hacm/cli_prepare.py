@@ -14,7 +14,10 @@ prepare_app = typer.Typer(
     no_args_is_help=True, help="Turn raw files into a store, one command a data set."
 )
 
-Raw = Annotated[Path, typer.Argument(help="The folder with the raw files, or a zip file.")]
+Raw = Annotated[
+    Path,
+    typer.Argument(help="The folder with the raw files, or an archive (zip, tar, tar.gz, ...)."),
+]
 Out = Annotated[Path, typer.Argument(help="The new store's directory.")]
 Jobs = Annotated[int, typer.Option(min=1, help="Processes that read.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Stop at the first fault.")]
@@ -49,7 +52,7 @@ def ntu(
     float16: Half = False,
     overwrite: Overwrite = False,
 ) -> None:
-    """NTU RGB+D 60 or 120: `.skeleton` files, also inside zip files."""
+    """NTU RGB+D 60 or 120: `.skeleton` files."""
     from hacm.data.ntu import ntu_source
 
     source = ntu_source(raw, skip_list=skip_list, classes=classes)

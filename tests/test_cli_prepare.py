@@ -33,11 +33,12 @@ def ntu(raw: Path) -> list[str]:
 
 
 def pkummd(raw: Path) -> list[str]:
-    for folder, text in (("skeleton", f"{'1 ' * 149}1\n" * 9), ("label", "1,2,6,1\n2,0,4,1\n")):
+    for folder, text in (("skeleton", f"{'1 ' * 149}1\n" * 9), ("label", "1,2,6,1\n")):
         (raw / folder).mkdir()
-        (raw / folder / "0002-L.txt").write_text(text)
+        for video in ("0002-L", "0003-M"):
+            (raw / folder / f"{video}.txt").write_text(text)
     for split in ("cross-subject.txt", "cross-view.txt"):
-        (raw / split).write_text("Training\n0002-L\n")
+        (raw / split).write_text("Training\n0002-L\nValidation\n0003-M\n")
     return ["pkummd", str(raw), "--phase", "1"]
 
 

@@ -6,17 +6,20 @@ from collections import Counter
 
 import numpy as np
 
+from hacm.data.splits import split_sides
 from hacm.data.store import SequenceStore
 
 
 def split_sizes(store: SequenceStore) -> dict[str, tuple[int, int]]:
     """(train, test) sequences of each of the store's named splits; a side may be empty."""
-    sizes = {}
-    for name, split in store.splits.items():
-        values = store.columns[split["column"]]
-        train = int(np.isin(values.astype(str), [str(value) for value in split["train"]]).sum())
-        sizes[name] = (train, len(store) - train)
-    return sizes
+    sides = {name: split_sides(name, store.splits, store.columns) for name in store.splits}
+    return {name: (len(side.train), len(side.test)) for name, side in sides.items()}
+
+
+def split_faults(store: SequenceStore) -> list[str]:
+    """A sentence for each of the store's named splits of which a side is empty."""
+    sides = (split_sides(name, store.splits, store.columns) for name in store.splits)
+    return [side.fault for side in sides if side.fault]
 
 
 def describe(store: SequenceStore, split: str | None = None) -> str:
@@ -55,4 +58,5 @@ def describe(store: SequenceStore, split: str | None = None) -> str:
                 f"{counts.max():,} sequences"
             )
     width = max(map(len, facts))
-    return "\n".join(f"{name:<{width}}  {fact}" for name, fact in facts.items())
+    told = [f"{name:<{width}}  {fact}" for name, fact in facts.items()]
+    return "\n".join([*told, *split_faults(store)])

@@ -1,4 +1,4 @@
-"""Raw files in folders and in zip files, read without unpacking."""
+"""Raw files in folders and in archives, read without unpacking."""
 
 from __future__ import annotations
 
@@ -9,31 +9,42 @@ import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
+from hacm.data.archives import ARCHIVES, OTHER_ARCHIVES, Archive, aside
 from hacm.data.source import Skip
 from hacm.errors import HacmError
 
-LARGEST = 256 << 20  # bytes; any skeleton file is far smaller, and a zip file can promise anything
+LARGEST = 256 << 20  # bytes; any skeleton file is far smaller, and an archive can promise anything
+DEEPEST = 3  # archives in archives; one that holds itself has no end
 UNREADABLE = (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError)
 
 
 @dataclass(frozen=True)
 class RawFile:
-    """A file, or a member of a zip file; `stamp` changes when its contents do."""
+    """A file, or a member of an archive, which may itself be a member of another.
 
-    path: str
+    Attributes:
+        path: the file, or the archive that holds it.
+        member: its name in the archive.
+        size: bytes.
+        stamp: changes when its contents do.
+    """
+
+    path: str | RawFile
     member: str | None = None
     size: int = 0
     stamp: int = 0
 
     def __str__(self) -> str:
-        return self.path if self.member is None else f"{self.path}/{self.member}"
+        return str(self.path) if self.member is None else f"{self.path}/{self.member}"
 
     @property
     def name(self) -> str:
         """The name without folders."""
-        return PurePosixPath(self.member).name if self.member else Path(self.path).name
+        if self.member is None:
+            return Path(str(self.path)).name
+        return self.member.replace("\\", "/").rpartition("/")[2]  # Windows writes backslashes
 
     def read(self) -> bytes:
         """All bytes.
@@ -45,22 +56,25 @@ class RawFile:
             raise HacmError(f"{self} has {self.size} bytes, more than any skeleton file")
         try:
             if self.member is None:
-                return Path(self.path).read_bytes()
-            return _archive(self.path).read(self.member)
-        except UNREADABLE as error:
+                return Path(str(self.path)).read_bytes()
+            with _archive(self.path).open(self.member) as stream:
+                return stream.read()
+        except HacmError:
+            raise
+        except Exception as error:  # damaged archives raise a dozen kinds
             raise HacmError(f"{self} cannot be read: {error}") from error
 
 
-def find_files(raw: str | Path, suffix: str) -> tuple[list[RawFile], list[Skip]]:
-    """All files under `raw` whose name ends in `suffix`, also inside zip files, in a fixed order.
+def find_files(raw: str | Path, *suffixes: str) -> tuple[list[RawFile], list[Skip]]:
+    """All files under `raw` with one of these endings, also inside archives, in a fixed order.
 
     Args:
-        raw: a folder or a zip file.
-        suffix: with the dot.
+        raw: a folder, an archive (zip, tar, tar.gz, ...) or a single file.
+        suffixes: in lower case, with the dot; files may have them in any case.
 
     Returns:
-        The files, and what cannot be looked into: folders, zip files, members whose path climbs
-        out of the zip file.
+        The files, and what cannot be looked into: folders, archives, members whose path climbs
+        out of the archive.
 
     Raises:
         HacmError: there is no such folder or file.
@@ -68,8 +82,21 @@ def find_files(raw: str | Path, suffix: str) -> tuple[list[RawFile], list[Skip]]
     raw = Path(raw)
     if not raw.exists():
         raise HacmError(f"{raw} does not exist")
-    if raw.is_file():
-        return _members(str(raw), suffix)
+    if raw.is_file() and _ends(raw.name, suffixes):
+        return [_on_disk(str(raw))], []
+    files, skips = _members(str(raw), suffixes) if raw.is_file() else _in_folder(raw, suffixes)
+    return sorted(files, key=str), skips
+
+
+def fingerprint(files: Iterable[RawFile], *options: object) -> str:
+    """A checksum that changes when a file or an option does; the contents are not read."""
+    digest = hashlib.sha256(repr(options).encode())
+    for file in files:
+        digest.update(repr(file).encode())
+    return digest.hexdigest()
+
+
+def _in_folder(raw: Path, suffixes: tuple[str, ...]) -> tuple[list[RawFile], list[Skip]]:
     files: list[RawFile] = []
     skips: list[Skip] = []
 
@@ -78,23 +105,22 @@ def find_files(raw: str | Path, suffix: str) -> tuple[list[RawFile], list[Skip]]
 
     for folder, subfolders, names in os.walk(raw, onerror=denied):
         # A folder with a skeleton file's name is listed as one, and reported when it is read.
-        for name in [*names, *(name for name in subfolders if name.endswith(suffix))]:
+        for name in [*names, *(name for name in subfolders if _ends(name, suffixes))]:
             path = os.path.join(folder, name)
-            if name.endswith(suffix):
+            if _ends(name, suffixes):
                 files.append(_on_disk(path))
-            elif name.endswith(".zip"):
-                inside, trouble = _members(path, suffix)
+            elif _ends(name, ARCHIVES):
+                inside, trouble = _members(path, suffixes)
                 files += inside
                 skips += trouble
-    return sorted(files, key=lambda file: (file.path, file.member or "")), skips
+            elif _ends(name, OTHER_ARCHIVES):
+                skips.append(Skip(f"{path} cannot be looked into: unpack it first", "unreadable"))
+    return files, skips
 
 
-def fingerprint(files: Iterable[RawFile], *options: object) -> str:
-    """A checksum that changes when a file or an option does; the contents are not read."""
-    digest = hashlib.sha256(repr(options).encode())
-    for file in files:
-        digest.update(repr((file.path, file.member, file.size, file.stamp)).encode())
-    return digest.hexdigest()
+def _ends(name: str, suffixes: tuple[str, ...]) -> bool:
+    # macOS adds a file ._NAME to each NAME, with nothing of its contents.
+    return name.lower().endswith(suffixes) and not name.startswith("._")
 
 
 def _on_disk(path: str) -> RawFile:
@@ -105,27 +131,47 @@ def _on_disk(path: str) -> RawFile:
     return RawFile(path, size=stat.st_size, stamp=stat.st_mtime_ns)
 
 
-def _members(path: str, suffix: str) -> tuple[list[RawFile], list[Skip]]:
+def _members(
+    container: str | RawFile, suffixes: tuple[str, ...], depth: int = 1
+) -> tuple[list[RawFile], list[Skip]]:
+    if depth > DEEPEST:
+        return [], [Skip(f"{container} lies in {DEEPEST} other archives: unpack them", "too deep")]
     try:
-        infos = _archive(path).infolist()
-    except UNREADABLE as error:
-        return [], [Skip(f"{path} cannot be read as a zip file: {error}", "unreadable")]
-    files, skips = [], []
-    for info in infos:
-        parts = PurePosixPath(info.filename.replace("\\", "/"))
-        if parts.is_absolute() or ".." in parts.parts or ":" in info.filename:
-            reason = f"{path}: the path of {info.filename!r} climbs out of the zip file"
-            skips.append(Skip(reason, "path climbs out"))
-        elif info.filename.endswith(suffix):
-            files.append(RawFile(path, info.filename, info.file_size, info.CRC))
+        archive = _archive(container)
+    except HacmError as error:
+        return [], [Skip(str(error), "unreadable")]
+    files: list[RawFile] = []
+    skips = [skip for name, skip in archive.skips.items() if _ends(name, (*suffixes, *ARCHIVES))]
+    for member, (size, checksum) in archive.members.items():
+        file = RawFile(container, member, size, checksum)
+        if _ends(file.name, suffixes):
+            files.append(file)
+        elif _ends(file.name, ARCHIVES):
+            inside, trouble = _members(file, suffixes, depth + 1)
+            files += inside
+            skips += trouble
     return files, skips
 
 
-def _archive(path: str) -> zipfile.ZipFile:
-    return _opened(path, os.stat(path).st_mtime_ns)
+def _archive(container: str | RawFile) -> Archive:
+    outer = container
+    while isinstance(outer, RawFile):
+        outer = outer.path
+    try:
+        return _opened(container, os.stat(outer).st_mtime_ns)
+    except OSError as error:
+        raise HacmError(f"{container} cannot be read: {error.strerror or error}") from error
 
 
 @lru_cache(maxsize=4)
-def _opened(path: str, changed: int) -> zipfile.ZipFile:
-    # A zip file of 57,000 members takes half a second to open: once a process, not once a member.
-    return zipfile.ZipFile(path)
+def _opened(container: str | RawFile, changed: int) -> Archive:
+    # An archive of 57,000 members takes half a second to open: once a process, not once a member.
+    if isinstance(container, str):
+        return Archive(Path(container).open("rb"), container)
+    try:
+        with _archive(container.path).open(str(container.member)) as stream:
+            return Archive(aside(stream, str(container)), str(container))
+    except HacmError:
+        raise
+    except Exception as error:  # damaged archives raise a dozen kinds
+        raise HacmError(f"{container} cannot be read: {error}") from error

@@ -21,6 +21,7 @@ except ImportError:  # Windows: two runs that write one store are not noticed th
     fcntl = None  # type: ignore[assignment]
 
 MARKS = "marks.jsonl"
+_FIELDS = {"sizes", "rounding", "note"}
 
 
 class Marks:
@@ -40,7 +41,8 @@ class Marks:
     def __init__(self, folder: Path, key: str) -> None:
         self._path = folder / MARKS
         folder.mkdir(parents=True, exist_ok=True)
-        self._file = self._path.open("a+", encoding="utf-8")
+        # A crash of the system may leave any bytes: what is no mark ends the marks.
+        self._file = self._path.open("a+", encoding="utf-8", errors="replace")
         if fcntl is not None:
             try:
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -73,7 +75,7 @@ class Marks:
         return self._marks[-1] if self._marks else None
 
     def add(self, mark: dict[str, Any]) -> None:
-        """Append a mark with at least `sizes` and `note`."""
+        """Append a mark with `sizes`, `rounding` and `note`."""
         self._marks.append(mark)
         self._file.write(json.dumps(mark) + "\n")
         self._file.flush()
@@ -93,9 +95,12 @@ def _readable(lines: Sequence[str]) -> list[dict[str, Any]]:
     marks = []
     for line in lines:
         try:
-            marks.append(json.loads(line))
-        except ValueError:
+            mark = json.loads(line)
+        except (ValueError, RecursionError):
             break
+        if not isinstance(mark, dict) or not mark.keys() >= _FIELDS:
+            break
+        marks.append(mark)
     return marks
 
 

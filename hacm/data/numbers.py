@@ -1,18 +1,28 @@
-"""Numbers in text, a fixed number of values a line: fast where all is well, exact where not."""
+"""Numbers in text, a fixed number of values a line: fast where all is well, exact where not.
+
+Values are separated by blanks, tabs, commas or semicolons, with a decimal point or comma.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
+from hacm.data.text import utf8_or_latin1
 from hacm.errors import HacmError
 
 _PLAIN = b"0123456789+-.eE \r\n"
 _WIDEST = 22
 _POWERS = 10.0 ** np.arange(_WIDEST + 1)
 _LARGEST = float(np.finfo(np.float32).max)
+_LINE_END = re.compile(rb"[ \t,;]+$", re.MULTILINE)
+_EMPTY = re.compile(rb"(?:^|(?<=[,;]))[ \t]*(?=[,;])", re.MULTILINE)
+_SEPARATOR = re.compile(rb"[ \t]*[,;][ \t]*|[ \t]+")
+_COMMA_SEPARATES = re.compile(rb",[ \t]|[ \t],|,[^ \t;\n]*,|\.")
+_OTHER_SEPARATES = re.compile(rb"[ \t;]")
 
 
 def read_numbers(
@@ -21,7 +31,7 @@ def read_numbers(
     """The first `keep` of `fields` numbers in each line.
 
     Args:
-        text: lines that end in LF or CRLF.
+        text: lines that end in LF or CRLF, values separated by blanks.
         fields: values a line; those beyond `keep` may be NaN or infinite.
         keep: how many to return.
         place: says for people where line i of the text, counted from 0, is.
@@ -42,6 +52,42 @@ def read_numbers(
     return np.array(rows, dtype=np.float64).reshape(-1, keep)
 
 
+def plain_separators(text: bytes) -> bytes:
+    """The same values with one blank between them and a decimal point in them.
+
+    A comma is a decimal comma where something else separates the values and no value has a point:
+    `0,5 1,5` and `0,5;1,5` are two numbers, and so are `1,2` and `1, 2`. An empty value stays
+    visible as `(empty)`.
+
+    Args:
+        text: lines that end in LF.
+    """
+    if not any(mark in text for mark in (b",", b";", b"\t")):
+        return text
+    text = _LINE_END.sub(b"", text)
+    if _OTHER_SEPARATES.search(text) and not _COMMA_SEPARATES.search(text):
+        text = text.replace(b",", b".")
+    return _SEPARATOR.sub(b" ", _EMPTY.sub(b"(empty)", text))
+
+
+def values_a_line(text: bytes, allowed: Sequence[int], place: Callable[[int], str]) -> int:
+    """How many values the first line holds.
+
+    Args:
+        text: lines that end in LF, values separated by blanks.
+        allowed: the numbers of values that make sense; the last one where there is no line.
+        place: says for people where line i of the text is.
+
+    Raises:
+        HacmError: another number than those.
+    """
+    found = len(text[: text.find(b"\n")].split()) if text else allowed[-1]
+    if found not in allowed:
+        expected = " or ".join(map(str, allowed))
+        raise HacmError(f"{place(0)}: expected {expected} values, found {found}")
+    return found
+
+
 def line_begins(text: bytes) -> list[int]:
     """Where each line begins in a text that ends in a line end, and where the text ends."""
     line_ends = np.flatnonzero(np.frombuffer(text, dtype=np.uint8) == ord("\n"))
@@ -50,13 +96,16 @@ def line_begins(text: bytes) -> list[int]:
 
 def whole_lines(data: bytes) -> bytes:
     """A file's text without blank lines at its end, and with a line end there."""
+    if len(data) > 1 and data.endswith(b"\n") and not data[-2:-1].isspace():
+        return data  # as most files are; saves a copy
     text = data.rstrip()
     return text + b"\n" if text else b""
 
 
 def shown(text: bytes) -> str:
     """A piece of a file, short and safe to print."""
-    return repr(text[:30].decode("latin-1") + ("..." if len(text) > 30 else ""))
+    piece = utf8_or_latin1(text)
+    return repr(piece[:30] + ("..." if len(piece) > 30 else ""))
 
 
 def _read_regular(text: bytes, fields: int, keep: int) -> np.ndarray | None:

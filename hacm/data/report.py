@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hacm.data.describe import split_sizes
+from hacm.data.describe import split_faults, split_sizes
 from hacm.data.source import Skip
 from hacm.data.store import SequenceStore
 from hacm.errors import HacmError
@@ -30,6 +30,7 @@ class Report:
 
     Attributes:
         splits: name -> `{"train": n, "test": n, "published": [n, n] or None}`.
+        split_faults: a sentence for each split of which a side is empty.
         counts: what the reader counted, e.g. bodies dropped by each denoising rule.
         rounding: largest error that float16 made, metres; None for float32.
         checksum: of the store, see `SequenceStore.checksum`.
@@ -47,6 +48,7 @@ class Report:
     skips: list[Skip]
     counts: dict[str, int]
     splits: dict[str, dict[str, Any]]
+    split_faults: list[str]
     rounding: float | None
     megabytes: float
     checksum: str
@@ -84,6 +86,7 @@ class Report:
             skips=list(skips),
             counts={name: n for name, n in counts.items() if n},
             splits=splits,
+            split_faults=split_faults(store),
             rounding=rounding if store.frames.dtype == np.float16 else None,
             megabytes=sum(file.stat().st_size for file in store.path.iterdir()) / 1e6,
             checksum=store.checksum,
@@ -141,4 +144,4 @@ class Report:
         told = [Text(f"skipped: {reason}") for reason in faults[:_EXAMPLES]]
         if len(faults) > _EXAMPLES:
             told.append(Text(f"... and {len(faults) - _EXAMPLES:,} more in {REPORT}"))
-        return Group(table, *told)
+        return Group(table, *map(Text, self.split_faults), *told)

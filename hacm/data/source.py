@@ -40,6 +40,11 @@ class Skip:
     wanted: bool = False
 
 
+def first_reason(skips: Sequence[Skip]) -> str:
+    """The end of a sentence that says that nothing is left."""
+    return f"; the first of {len(skips)} that were left out: {skips[0].reason}" if skips else ""
+
+
 @dataclass
 class Result:
     """What reading one item gave."""

@@ -7,8 +7,8 @@ of its data set by name; any other can be written as `COLUMN:odd`, `COLUMN:even`
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,6 +17,15 @@ from hacm.errors import HacmError
 Ids = np.ndarray
 FOLDS = 4
 """Parts of the training side for validation."""
+_SHOWN = 8
+
+
+class Sides(NamedTuple):
+    """The two sides of a split: positions, and what is wrong if one of them is empty."""
+
+    train: Ids
+    test: Ids
+    fault: str | None
 
 
 def split_ids(
@@ -32,6 +41,16 @@ def split_ids(
     Raises:
         HacmError: no such split or column, or one of the two sides is empty.
     """
+    sides = split_sides(spec, splits, columns)
+    if sides.fault:
+        raise HacmError(sides.fault)
+    return sides.train, sides.test
+
+
+def split_sides(
+    spec: str, splits: Mapping[str, Mapping[str, Any]], columns: Mapping[str, np.ndarray]
+) -> Sides:
+    """As `split_ids`, but an empty side is told, not raised."""
     if spec in splits:
         column, train = splits[spec]["column"], splits[spec]["train"]
         values = _column(column, columns)
@@ -39,22 +58,26 @@ def split_ids(
     elif ":" in spec:
         column, _, rule = spec.partition(":")
         values = _column(column, columns)
+        train = [value.strip() for value in rule.split(",")]
         if rule in ("odd", "even"):
             if values.dtype.kind not in "iu":
                 raise HacmError(f"split {spec!r}: column {column!r} does not hold whole numbers")
             chosen = values % 2 == (1 if rule == "odd" else 0)
         else:
-            chosen = np.isin(values.astype(str), [value.strip() for value in rule.split(",")])
+            chosen = np.isin(values.astype(str), train)
     else:
         known = ", ".join(splits) or "none"
         raise HacmError(
             f"unknown split {spec!r}; this store has: {known}; or write COLUMN:odd, COLUMN:1,2,3"
         )
-    train_ids, test_ids = np.flatnonzero(chosen), np.flatnonzero(~chosen)
-    for side, ids in (("training", train_ids), ("test", test_ids)):
-        if len(ids) == 0:
-            raise HacmError(f"split {spec!r} leaves no {side} sequence")
-    return train_ids, test_ids
+    fault = None
+    if chosen.all() or not chosen.any():
+        side = "test" if chosen.any() else "training"
+        fault = (
+            f"split {spec!r} leaves no {side} sequence: it trains on {_some(train)}, and "
+            f"{column!r} holds {_some(np.unique(values))}"
+        )
+    return Sides(np.flatnonzero(chosen), np.flatnonzero(~chosen), fault)
 
 
 def fold_ids(
@@ -93,6 +116,12 @@ def _column(name: str, columns: Mapping[str, np.ndarray]) -> np.ndarray:
     if name not in columns:
         raise HacmError(f"the store has no column {name!r}; columns: {', '.join(columns)}")
     return columns[name]
+
+
+def _some(values: Sequence[Any] | np.ndarray) -> str:
+    """The first of many values, for a sentence."""
+    shown = ", ".join(str(value) for value in values[:_SHOWN])
+    return shown + (f", ... ({len(values)} in all)" if len(values) > _SHOWN else "")
 
 
 def semi_supervised_ids(

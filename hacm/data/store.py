@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -23,6 +24,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from hacm.data.splits import Ids, fold_ids, split_ids
+from hacm.data.text import read_text
 from hacm.errors import HacmError
 from hacm.skeleton import SkeletonLayout
 
@@ -189,9 +191,10 @@ class SequenceStore:
 
 
 def _read_meta(path: Path) -> dict[str, Any]:
+    text = read_text(path)
     try:
-        meta = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        meta = json.loads(text)
+    except (ValueError, RecursionError) as error:
         raise HacmError(f"{path} cannot be read: {error}") from error
     if not isinstance(meta, dict) or meta.get("format") != FORMAT:
         raise HacmError(f"{path}: expected format {FORMAT!r}")
@@ -204,14 +207,13 @@ def _read_columns(path: Path) -> dict[str, np.ndarray]:
     """Columns of whole numbers become int64; names and all others stay text."""
     cells: list[str] = []
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = csv.reader(file)
-            header = next(rows, [])
-            for line, row in enumerate(rows, start=2):
-                if len(row) != len(header):
-                    raise HacmError(f"{path}, line {line}: expected {len(header)} values")
-                cells += row
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        rows = csv.reader(io.StringIO(read_text(path), newline=""))
+        header = next(rows, [])
+        for line, row in enumerate(rows, start=2):
+            if len(row) != len(header):
+                raise HacmError(f"{path}, line {line}: expected {len(header)} values")
+            cells += row
+    except csv.Error as error:
         raise HacmError(f"{path} cannot be read: {error}") from error
     if not cells:
         raise HacmError(f"{path} lists no sequence")

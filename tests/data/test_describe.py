@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hacm.data.describe import describe, split_sizes
+from hacm.data.describe import describe, split_faults, split_sizes
 from hacm.data.store import SequenceStore
 from hacm.errors import HacmError
 from hacm.skeleton import COCO17
@@ -47,6 +47,10 @@ def test_contents(store):
         f"checksum {store.checksum[:16]}",
     ):
         assert fact in told
+    assert told[-1] == (
+        "split 'all' leaves no test sequence: it trains on big, and 'room' holds big"
+    )
+    assert split_faults(store) == told[-1:]
     assert split_sizes(store) == {"xsub": (4, 2), "all": (6, 0)}
 
 
@@ -57,5 +61,7 @@ def test_a_split(store):
     assert "subject:odd, test 2 sequences, 2 classes of 1 to 1 sequences" in lines(
         describe(store, "subject:odd")
     )
+    with pytest.raises(HacmError, match="'all' leaves no test sequence"):
+        describe(store, "all")
     with pytest.raises(HacmError, match="unknown split"):
         describe(store, "xview")

@@ -62,6 +62,47 @@ def test_line_ends_do_not_matter(end, last):
     )
 
 
+def written(text: bytes, *, xyz=False, id_alone=False) -> bytes:
+    """The same file with less in its lines."""
+    kept = {12: 3 if xyz else 12, 10: 1 if id_alone else 10}
+    rows = [line.split() for line in text.split(b"\n")]
+    return b"\n".join(b" ".join(row[: kept.get(len(row))]) for row in rows)
+
+
+@pytest.mark.parametrize("id_alone", [True, False])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda data: data,
+        lambda data: data.replace(b".", b","),
+        lambda data: data.replace(b".", b",").replace(b" ", b"\t"),
+        lambda data: data.replace(b" ", b","),
+        lambda data: data.replace(b" ", b";"),
+        lambda data: data.replace(b"\n", b"\r"),
+        lambda data: b"\xef\xbb\xbf" + data,
+        lambda data: data.replace(b"\n", b"\r\n").decode().encode("utf-16"),
+        lambda data: data.decode().encode("utf-16-be"),
+    ],
+)
+@pytest.mark.parametrize("xyz", [True, False])
+def test_text_in_other_forms_is_the_same_recording(xyz, change, id_alone):
+    rng = np.random.default_rng(1)
+    frames = [[("7", row), ("8", row + 1)] for row in person(rng, 4)]
+    expected = parse_skeleton(skeleton_text(frames))
+    got = parse_skeleton(change(written(skeleton_text(frames), xyz=xyz, id_alone=id_alone)))
+    assert (got.frames, got.surplus, len(got.bodies)) == (4, 0, 2)
+    for body, other in zip(got.bodies, expected.bodies, strict=True):
+        np.testing.assert_array_equal(body.joints, other.joints)
+
+
+def test_all_joints_hold_as_many_values():
+    text = written(skeleton_text(one_body()), xyz=True)
+    with pytest.raises(HacmError, match="line 8: expected 3 values, found 12"):
+        parse_skeleton(line(text, 8, JOINT))
+    with pytest.raises(HacmError, match="line 5: expected 3 or 12 values, found 4"):
+        parse_skeleton(line(text, 5, b"1 2 3 4"))
+
+
 def test_spaces_and_blank_lines_at_the_end_do_not_matter():
     text = skeleton_text(one_body())
     expected = parse_skeleton(text).bodies[0].joints
@@ -109,8 +150,13 @@ JOINT = b"1 2 3 0 0 0 0 0 0 0 0 2"
 BAD = {
     "empty": (b"", "line 1: the file ends where the number of frames should be"),
     "blank": (b"\r\n \n", "line 1: the file ends"),
-    "binary": (bytes(range(256)) * 40, "line 1: expected the number of frames"),
-    "zeros": (bytes(4096), "line 1: expected the number of frames"),
+    "binary": (bytes(range(256)) * 40, "line 1: expected text, found binary data"),
+    "no text": (bytes(range(1, 256)) * 40, "line 1: expected the number of frames"),
+    "zeros": (bytes(4096), "line 1: expected text, found binary data"),
+    "zeros in the middle": (
+        GOOD[:5000] + bytes(512) + GOOD[5512:],
+        r"line \d\d: expected text, found binary data",
+    ),
     "truncated": (GOOD[: len(GOOD) // 2], r"line \d+: 1 bodies need 27 lines, \d+ follow"),
     "cut in a line": (GOOD[:-12], "line 141: expected 12 values, found"),
     "cut between frames": (

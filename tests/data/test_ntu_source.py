@@ -26,7 +26,14 @@ def write(folder: Path, name=NAME) -> Path:
 
 
 def test_names():
-    assert sample_ids(f"{NAME}.skeleton") == (1, 2, 3, 2, 13)
+    for name in (
+        f"{NAME}.skeleton",
+        f"{NAME.lower()}.SKELETON",
+        f"{NAME}_skel.skeleton",
+        f"{NAME} (1).skeleton.txt",
+        f"copy of {NAME}.skeleton",
+    ):
+        assert sample_ids(name) == (1, 2, 3, 2, 13), name
     wrong = [
         "S001C004P003R002A013",
         "S033C001P003R002A013",
@@ -34,8 +41,41 @@ def test_names():
         "x",
         f"{NAME}x",
     ]
-    wrong += ["S001C001P107R002A013", "S001C001P001R003A013", "S001C001P001R001A121", NAME.lower()]
+    wrong += [
+        "S001C001P107R002A013",
+        "S001C001P001R003A013",
+        "S001C001P001R001A121",
+        f"{NAME}1",
+        f"x{NAME}",
+    ]
     assert [sample_ids(name) for name in wrong] == [None] * len(wrong)
+
+
+def test_names_in_other_forms_give_the_owners_names(tmp_path):
+    raw = tmp_path / "raw"
+    for name in (
+        f"{NAME}_skel.skeleton",
+        "s001c001p001r001a001.skeleton",
+        "S001C001P001R001A002 (1).SKELETON",
+        "S001C001P001R001A003.skeleton.txt",
+        "s001c001p001r001a003 (2).skeleton",
+    ):
+        write(raw, name.removesuffix(".skeleton"))
+        (raw / f"{name.removesuffix('.skeleton')}.skeleton").rename(raw / name)
+    (tmp_path / "list.txt").write_bytes(b"\xef\xbb\xbfMissing\rs001c001p001r001a002.skeleton\r")
+    source = ntu_source(raw, skip_list=tmp_path / "list.txt")
+    assert sorted(skip.kind for skip in source.skips) == ["duplicate", "skip list"]
+    prepare(source, tmp_path / "store")
+    names = SequenceStore(tmp_path / "store").columns["name"].tolist()
+    assert sorted(names) == ["S001C001P001R001A001", "S001C001P001R001A003", NAME]
+
+
+def test_an_archive_that_cannot_be_read_is_said(tmp_path):
+    (tmp_path / "raw.zip").write_bytes(b"garbage")
+    with pytest.raises(
+        HacmError, match=r"no usable .*raw\.zip cannot be read as a zip or tar file"
+    ):
+        ntu_source(tmp_path / "raw.zip")
 
 
 def test_which_benchmark(tmp_path):

@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hacm.data.numbers import _read_regular, read_numbers, shown, whole_lines
+from hacm.data.numbers import (
+    _read_regular,
+    plain_separators,
+    read_numbers,
+    shown,
+    values_a_line,
+    whole_lines,
+)
 from hacm.errors import HacmError
 
 
@@ -59,6 +66,42 @@ def test_whatever_is_accepted_is_what_float_accepts(text):
 def test_faults(text, message):
     with pytest.raises(HacmError, match=message):
         read_numbers(text, 3, 2, place)
+
+
+NUMBERS = [["1.5", "-2", "30"], ["0", "0.25", "-7.125"]]
+
+
+@pytest.mark.parametrize("between", [" ", "  ", "\t", " \t", ",", ", ", " , ", ";", " ; "])
+@pytest.mark.parametrize("comma", [False, True])
+@pytest.mark.parametrize("last", ["", " ", ";", "\t"])
+def test_separators_and_decimal_commas(between, comma, last):
+    if comma and "," in between:
+        return
+    text = "".join(between.join(row) + last + "\n" for row in NUMBERS)
+    plain = plain_separators(text.replace(".", "," if comma else ".").encode())
+    np.testing.assert_array_equal(read_numbers(plain, 3, 3, place), np.array(NUMBERS, dtype=float))
+
+
+@given(
+    st.lists(st.lists(st.integers(-99, 99), min_size=3, max_size=3), min_size=1, max_size=4),
+    st.sampled_from([",", ", ", ";", "\t", " "]),
+)
+def test_whole_numbers_are_never_taken_for_fractions(rows, between):
+    text = "".join(between.join(map(str, row)) + "\n" for row in rows).encode()
+    assert read_numbers(plain_separators(text), 3, 3, place).tolist() == rows
+
+
+@pytest.mark.parametrize("text", [b"1,,3\n", b",2,3\n", b"1; ;3\n", b"1 2,,3\n"])
+def test_an_empty_value_is_no_value(text):
+    with pytest.raises(HacmError, match=r"'\(empty\)'|found [24]"):
+        read_numbers(plain_separators(text), 3, 3, place)
+
+
+def test_values_a_line():
+    assert values_a_line(b"1 2 3\n1 2\n", (3, 12), place) == 3
+    assert values_a_line(b"", (3, 12), place) == 12
+    with pytest.raises(HacmError, match="line 1: expected 3 or 12 values, found 2"):
+        values_a_line(b"1 2\n", (3, 12), place)
 
 
 def test_columns_behind_those_kept_may_be_infinite():

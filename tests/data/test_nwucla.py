@@ -1,6 +1,7 @@
 """NW-UCLA: JSON files, ten classes, and the views that are copies of each other."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -67,7 +68,7 @@ def test_copies_of_another_view_are_left_out_by_default(raw, tmp_path):
         ("", "cannot be read as JSON"),
         ("{", "cannot be read as JSON"),
         ("[" * 100_000, "cannot be read as JSON"),
-        ("\x00\x01", "cannot be read as JSON"),
+        ("\x00\x01", "expected text, found binary data"),
         ("[1, 2]", "the key 'skeletons'"),
         ("3", "the key 'skeletons'"),
         ("{}", "the key 'skeletons'"),
@@ -88,6 +89,46 @@ def test_bad_files_are_skipped_by_name(raw, tmp_path, content, message):
     faults = [skip for skip in report.skips if not skip.wanted]
     assert ["a03_s01_e00_v01.json" in skip.reason for skip in faults] == [True]
     assert report.sequences == 4
+
+
+JOINTS = np.random.default_rng(0).normal(size=(4, V, 3))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        JOINTS,
+        JOINTS.reshape(4, -1),
+        JOINTS[None],
+        JOINTS[:, None],
+        *({key: JOINTS} for key in ("skeletons", "Skeleton", "joints", "keypoints", "DATA")),
+        {"keypoints": JOINTS.reshape(4, -1), "label": 3},
+        {"label": 1, "frames": 4, "skeletons": JOINTS},
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be"])
+def test_other_keys_shapes_and_encodings(content, encoding):
+    text = json.dumps(content, default=np.ndarray.tolist)
+    joints = parse_skeletons(text.encode(encoding))
+    np.testing.assert_array_equal(joints, JOINTS[None])
+
+
+def test_a_single_frame_without_an_axis_for_it():
+    for frame in (JOINTS[0], JOINTS[0].ravel()):
+        joints = parse_skeletons(json.dumps({"joints": frame.tolist()}).encode())
+        np.testing.assert_array_equal(joints, JOINTS[None, :1])
+
+
+def test_names_in_other_forms(raw, tmp_path):
+    prepare(nwucla_source(raw), tmp_path / "expected")
+    for file in list(raw.iterdir()):
+        file.rename(raw / file.name.upper())
+    shutil.copy(raw / "A01_S01_E00_V01.JSON", raw / "a01_s01_e00_v01 (1).json")
+    report = prepare(nwucla_source(raw), tmp_path / "s")
+    assert [skip.kind for skip in report.skips if not skip.wanted] == ["duplicate"]
+    stores = [SequenceStore(tmp_path / name) for name in ("expected", "s")]
+    assert stores[0].columns["name"].tolist() == stores[1].columns["name"].tolist()
+    np.testing.assert_array_equal(stores[0].frames, stores[1].frames)
 
 
 def test_other_names_are_reported(raw, tmp_path):

@@ -17,6 +17,7 @@ COLUMNS = {
 SPLITS = {
     "xsub": {"column": "subject", "train": [1, 3]},
     "who": {"column": "condition", "train": ["well"]},
+    "rare": {"column": "subject", "train": [0] * 9},
 }
 
 
@@ -54,11 +55,15 @@ def test_values_of_another_type_still_meet() -> None:
 @pytest.mark.parametrize(
     ("spec", "sentence"),
     [
-        ("xview", r"unknown split 'xview'; this store has: xsub, who; or write COLUMN:odd"),
+        ("xview", r"unknown split 'xview'; this store has: xsub, who, rare; or write COLUMN:odd"),
         ("camera:1", r"no column 'camera'; columns: subject, condition"),
         ("condition:odd", r"'condition' does not hold whole numbers"),
-        ("subject:7", r"'subject:7' leaves no training sequence"),
-        ("subject:1,2,3,10", r"leaves no test sequence"),
+        (
+            "subject:7",
+            r"'subject:7' leaves no training sequence: it trains on 7, and 'subject' holds 1, 2, 3",
+        ),
+        ("subject:1,2,3,10", r"leaves no test sequence: it trains on 1, 2, 3, 10, and 'subject'"),
+        ("rare", r"'rare' leaves no training sequence: it trains on 0, 0, .*, \.\.\. \(9 in all\)"),
         ("subject:", r"leaves no training sequence"),
     ],
 )

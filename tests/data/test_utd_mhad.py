@@ -1,5 +1,8 @@
 """UTD-MHAD: MATLAB files in a joint order of their own."""
 
+import sys
+
+import h5py
 import numpy as np
 import pytest
 from scipy.io import savemat
@@ -40,6 +43,70 @@ def test_joints_are_put_in_the_order_of_the_layout(tmp_path):
         assert JOINTS[int(joints[0, place, 0])] == name
     assert joints[:, 0, 2].tolist() == [0, 1, 2]
     assert store[0].shape == (1, 1, V, 3)
+
+
+def write_hdf5(folder, name, joints, key="d_skel"):
+    """As MATLAB does for version 7.3: a header of 512 bytes, and the last axis first."""
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{name}.mat"
+    with h5py.File(path, "w", userblock_size=512) as file:
+        file.create_dataset(key, data=np.asarray(joints).T, compression="gzip")
+        file[key].attrs["MATLAB_class"] = np.bytes_("double")
+    with path.open("r+b") as file:
+        file.write(b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(124) + b"\x00\x02IM")
+
+
+@pytest.mark.parametrize("frames", [1, 3, 20])
+def test_version_7_3_is_the_same_as_version_5(tmp_path, frames):
+    joints = np.random.default_rng(0).normal(size=(V, 3, frames))
+    write(tmp_path / "five", "a2_s3_t1_skeleton", joints)
+    write_hdf5(tmp_path / "seven", "A2_S3_T1_skeleton", joints[..., 0] if frames == 1 else joints)
+    stores = []
+    for folder in ("five", "seven"):
+        assert not prepare(utd_mhad_source(tmp_path / folder), tmp_path / f"{folder}_s").skips
+        stores.append(SequenceStore(tmp_path / f"{folder}_s"))
+    assert [store.columns["name"].tolist() for store in stores] == [["a2_s3_t1"]] * 2
+    np.testing.assert_array_equal(stores[0].frames, stores[1].frames)
+
+
+def test_version_7_3_needs_h5py(tmp_path, monkeypatch):
+    write_hdf5(tmp_path, "a2_s3_t1_skeleton", skeleton())
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    with pytest.raises(HacmError, match=r"7.3 file, for which h5py is needed: pip install 'hacm\["):
+        prepare(utd_mhad_source(tmp_path), tmp_path / "s")
+
+
+def test_bad_files_of_version_7_3_are_reported(tmp_path, monkeypatch):
+    raw = tmp_path / "raw"
+    write_hdf5(raw, "a1_s1_t1_skeleton", skeleton())
+    write_hdf5(raw, "a1_s1_t2_skeleton", skeleton(), key="skel")
+    write_hdf5(raw, "a1_s1_t3_skeleton", skeleton().T)
+    whole = (raw / "a1_s1_t1_skeleton.mat").read_bytes()
+    (raw / "a1_s2_t1_skeleton.mat").write_bytes(whole[:900])
+    (raw / "a1_s2_t2_skeleton.mat").write_bytes(whole[:600] + b"#" * len(whole[600:]))
+    with h5py.File(tmp_path / "other.h5", "w") as other:
+        other["secret"] = skeleton().T
+    with h5py.File(raw / "a1_s3_t1_skeleton.mat", "w") as file:
+        file["d_skel"] = h5py.ExternalLink(str(tmp_path / "other.h5"), "secret")
+    with h5py.File(raw / "a1_s3_t2_skeleton.mat", "w") as file:
+        layout = h5py.VirtualLayout((3, 3, V), "f8")
+        layout[:] = h5py.VirtualSource(str(tmp_path / "other.h5"), "secret", (3, 3, V))
+        file.create_virtual_dataset("d_skel", layout)
+    with h5py.File(raw / "a1_s3_t3_skeleton.mat", "w") as file:
+        file.create_dataset("d_skel", shape=(10**9, 3, V), chunks=(1, 3, V), dtype="f4")
+    with h5py.File(raw / "a1_s4_t1_skeleton.mat", "w") as file:
+        file.create_group("d_skel")
+    with h5py.File(raw / "a1_s4_t2_skeleton.mat", "w") as file:
+        file["d_skel"] = "text"
+    report = prepare(utd_mhad_source(raw), tmp_path / "s")
+    assert report.sequences == 1
+    reasons = {skip.reason.split("/")[-1][:8]: skip.reason for skip in report.skips}
+    assert len(reasons) == 9
+    for name in ("a1_s1_t2", "a1_s3_t1", "a1_s3_t2", "a1_s4_t1"):
+        assert "'d_skel' should be (20, 3, T), not nothing" in reasons[name]
+    assert "should be (20, 3, T), not (3, 3, 20)" in reasons["a1_s1_t3"]
+    assert "cannot be read as a MATLAB file" in reasons["a1_s2_t1"]
+    assert "larger than any skeleton" in reasons["a1_s3_t3"]
 
 
 def test_bad_files_are_reported(tmp_path):

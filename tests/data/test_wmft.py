@@ -34,6 +34,17 @@ def test_sequences_and_columns(raw, tmp_path):
     np.testing.assert_allclose(store[1][0], joints - joints[0, KINECT_V2.origin], atol=1e-6)
 
 
+def test_names_in_other_forms(raw, tmp_path):
+    for file in list(raw.iterdir()):
+        file.rename(raw / file.name.upper())
+    report = prepare(wmft_source(raw), tmp_path / "s")
+    store = SequenceStore(tmp_path / "s")
+    assert not report.skips
+    names = ["S01_healthy_task01", "S02_mild_task15", "S24_moderate_task03"]
+    assert store.columns["name"].tolist() == names
+    assert store.columns["condition"].tolist() == [0, 1, 2]
+
+
 def test_the_classes_are_those_of_the_converted_copy(shared_data, raw):
     arrays = np.load(shared_data / "wmft_jbhi.npz")
     assert list(wmft_source(raw).label_names) == arrays["label_names"].tolist()

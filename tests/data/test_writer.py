@@ -72,6 +72,14 @@ def test_files_cut_short_by_a_crash_cost_only_what_was_lost(tmp_path, file):
     assert go_on(tmp_path / "s", 5).checksum == reference(tmp_path).checksum
 
 
+@pytest.mark.parametrize("junk", [bytes(64), b"\xff\xfe\n", b"3\n", b"{}\n", b"[" * 9999 + b"\n"])
+def test_what_a_crash_writes_behind_the_marks_is_no_mark(tmp_path, junk):
+    partial = interrupted(tmp_path / "s")
+    with (partial / "marks.jsonl").open("ab") as file:
+        file.write(junk)
+    assert go_on(tmp_path / "s", 6).checksum == reference(tmp_path).checksum
+
+
 @pytest.mark.parametrize("file", ["frames.npy", "sequences.csv", "marks.jsonl"])
 def test_an_empty_or_missing_file_means_from_the_start(tmp_path, file):
     partial = interrupted(tmp_path / "s")
