@@ -6,6 +6,7 @@ from collections import Counter
 
 import numpy as np
 
+from hacm.data.splits import split_sides
 from hacm.data.store import SequenceStore
 
 
@@ -13,9 +14,8 @@ def split_sizes(store: SequenceStore) -> dict[str, tuple[int, int]]:
     """(train, test) sequences of each of the store's named splits; a side may be empty."""
     sizes = {}
     for name, split in store.splits.items():
-        values = store.columns[split["column"]]
-        train = int(np.isin(values.astype(str), [str(value) for value in split["train"]]).sum())
-        sizes[name] = (train, len(store) - train)
+        train, test = split_sides(split, store.columns)
+        sizes[name] = (int(train.sum()), int(test.sum()))
     return sizes
 
 

@@ -1,8 +1,8 @@
 """Which sequences train and which test: a column of the store and the values that train.
 
-A split is data, not code: `{"column": "subject", "train": [1, 3, 5]}`. A store carries the splits
-of its data set by name; any other can be written as `COLUMN:odd`, `COLUMN:even` or `COLUMN:1,2,3`
-(the values that train).
+A split is data, not code: `{"column": "subject", "train": [1, 3, 5]}`. All other sequences test,
+unless `"test": [...]` says which do. A store carries the splits of its data set by name; any other
+can be written as `COLUMN:odd`, `COLUMN:even` or `COLUMN:1,2,3` (the values that train).
 """
 
 from __future__ import annotations
@@ -33,9 +33,7 @@ def split_ids(
         HacmError: no such split or column, or one of the two sides is empty.
     """
     if spec in splits:
-        column, train = splits[spec]["column"], splits[spec]["train"]
-        values = _column(column, columns)
-        chosen = np.isin(values.astype(str), [str(value) for value in train])
+        chosen, tested = split_sides(splits[spec], columns)
     elif ":" in spec:
         column, _, rule = spec.partition(":")
         values = _column(column, columns)
@@ -45,16 +43,28 @@ def split_ids(
             chosen = values % 2 == (1 if rule == "odd" else 0)
         else:
             chosen = np.isin(values.astype(str), [value.strip() for value in rule.split(",")])
+        tested = ~chosen
     else:
         known = ", ".join(splits) or "none"
         raise HacmError(
             f"unknown split {spec!r}; this store has: {known}; or write COLUMN:odd, COLUMN:1,2,3"
         )
-    train_ids, test_ids = np.flatnonzero(chosen), np.flatnonzero(~chosen)
+    train_ids, test_ids = np.flatnonzero(chosen), np.flatnonzero(tested)
     for side, ids in (("training", train_ids), ("test", test_ids)):
         if len(ids) == 0:
             raise HacmError(f"split {spec!r} leaves no {side} sequence")
     return train_ids, test_ids
+
+
+def split_sides(
+    split: Mapping[str, Any], columns: Mapping[str, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Which of the N sequences train, and which test, by a split in a store's own words."""
+    values = _column(split["column"], columns).astype(str)
+    train = np.isin(values, [str(value) for value in split["train"]])
+    if "test" not in split:
+        return train, ~train
+    return train, np.isin(values, [str(value) for value in split["test"]]) & ~train
 
 
 def fold_ids(
