@@ -90,10 +90,12 @@ def label_list(values: Any, what: str) -> tuple[list[Label], int | None]:
         array = array[:, 0]
     if array.ndim == 2 and array.shape[1] > 1 and array.dtype.kind in "fiub":
         if not ((array != 0).sum(axis=1) == 1).all():
-            raise HacmError(f"{what} should be one label a sequence: its rows are not one-hot")
+            raise HacmError(
+                f"{what} should be N whole numbers or texts, or one-hot: its rows are not one-hot"
+            )
         return array.argmax(axis=1).tolist(), array.shape[1]
     if array.ndim != 1:
-        raise HacmError(f"{what} should be one label a sequence, not {array.shape}")
+        raise HacmError(f"{what} should be N whole numbers or texts, not {array.shape}")
     if array.dtype.kind in "iu":
         return array.tolist(), None
     return [one_label(value, f"{what}[{i}]") for i, value in enumerate(array.tolist())], None
