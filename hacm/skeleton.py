@@ -98,14 +98,14 @@ class SkeletonLayout:
             for left, right in (("left_", "right_"), ("l_", "r_"))
             if joint.startswith(left) and (other := right + joint[len(left) :]) in joints
         ]
-        parents = tuple(
+        parent_ids = tuple(
             -1 if parent is None else index(parent)
             for parent in _listed(parents, f"layout {name!r}: parents")
         )
         if origin is None:
-            origin = parents.index(-1) if -1 in parents else 0
+            origin = parent_ids.index(-1) if -1 in parent_ids else 0
         trunk_ids = tuple(sorted({index(j) for j in _listed(trunk, f"layout {name!r}: trunk")}))
-        return cls(name, joints, parents, trunk_ids, tuple(pairs), index(origin))
+        return cls(name, joints, parent_ids, trunk_ids, tuple(pairs), index(origin))
 
     @property
     def V(self) -> int:

@@ -51,7 +51,7 @@ def nwucla(raw: Path) -> list[str]:
 
 def wmft(raw: Path) -> list[str]:
     for subject in (1, 2):
-        (raw / f"S0{subject}_mild_task01.bin").write_bytes(bytes(V * 12 * 3))
+        (raw / f"S0{subject}_mild_task01.bin").write_bytes(np.ones(V * 3 * 3, np.float32).tobytes())
     return ["wmft", str(raw)]
 
 

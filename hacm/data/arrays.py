@@ -96,6 +96,7 @@ def arrays_source(
         coordinates: how many of a joint's values are coordinates.
     """
     file = Path(file)
+    layout = None if layout is None else as_layout(layout)
     arrays = load_npz(file)
     if missing := [key for key in NEEDED if key not in arrays]:
         raise HacmError(
@@ -107,7 +108,6 @@ def arrays_source(
     N = len(labels)
     if N == 0:
         raise HacmError(f"{file}: 'label' should be N whole numbers or texts, but there is none")
-    layout = None if layout is None else as_layout(layout)
     joints = _bodies(joints, layout, file)
     layout, notes = layout_of(arrays, joints.shape[2], file, layout)
     values = joints.shape[3]

@@ -49,7 +49,8 @@ def layout_of(
         else:
             layout, note = _guessed(V, file)
             notes.append(note)
-        own = {key: _joints(arrays[key]) for key in ("trunk", "origin") if key in arrays}
+        given_joints = arrays.keys() & {"trunk", "origin"}
+        own = {key: _values(arrays[key].ravel()) for key in given_joints}
         return _with_own(layout, own, joints if names is not None else [], file), notes
     except HacmError as error:
         raise error if str(file) in str(error) else HacmError(f"{file}: {error}") from error
@@ -80,9 +81,9 @@ def _guessed(V: int, file: Path) -> tuple[SkeletonLayout, str]:
         return guessed_layout(V, f"{file}: 'joints'")
     except HacmError:
         raise HacmError(
-            f"{file}: key 'parent' is missing, and no built-in layout has {V} joints; add 'parent', "
-            f"{V} numbers of parent joints counted from 0 with -1 for the root, or name a layout "
-            "with --layout"
+            f"{file}: key 'parent' is missing, and no built-in layout has {V} joints; add "
+            f"'parent', {V} numbers of parent joints counted from 0 with -1 for the root, or name a "
+            "layout with --layout"
         ) from None
 
 
@@ -92,13 +93,10 @@ def _parents(parent: np.ndarray, V: int, file: Path) -> list[Any]:
     whole = all(value is None or isinstance(value, int | str) for value in values)
     if parent.shape != (V,) or not whole:
         raise HacmError(
-            f"{file}: 'parent' should be {V} whole numbers or names of joints, -1 for the root"
+            f"{file}: 'parent' should be {V} whole numbers or names of joints, -1 for the root, "
+            f"not {parent.dtype} {parent.shape}"
         )
     return values
-
-
-def _joints(array: np.ndarray) -> list[Any]:
-    return _values(array.ravel())
 
 
 def _values(array: np.ndarray) -> list[Any]:

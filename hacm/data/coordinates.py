@@ -119,8 +119,8 @@ def coordinates_of(
     count = 2 if scored else chosen or values
     if scored:
         return 2, [
-            f"the third value of {what} is taken for a score, as usual with {layout.name}, and "
-            "left out (z = 0); --coordinates 3 takes it for z"
+            f"{what}: the third value of a joint is taken for a score, as usual with "
+            f"{layout.name}, and left out (z = 0); --coordinates 3 takes it for z"
         ]
     return count, [f"{what} is 2-D: z = 0"] if count == 2 else []
 

@@ -70,8 +70,8 @@ def classes_of(labels: Iterable[Label], names: Sequence[str] | None = None) -> C
     notes = []
     if whole and whole != list(range(len(whole))):
         notes = [
-            f"labels {shown(whole)} do not count up from 0: the classes between them that never "
-            f"occur are left out, and the {len(whole)} others named after their numbers"
+            f"labels {shown(whole)} do not count up from 0 without gaps: numbered anew from 0 to "
+            f"{len(whole) - 1}, and named after the old numbers"
         ]
     return Classes([str(label) for label in own], {label: i for i, label in enumerate(own)}, notes)
 
@@ -121,7 +121,7 @@ def one_label(value: Any, what: str) -> Label:
         return int(value)
     if isinstance(value, float) and value.is_integer():
         return int(value)
-    raise HacmError(f"{what}: a label should be a whole number or a text, not {_short(value)}")
+    raise HacmError(f"{what}: labels should be whole numbers or texts, not {_short(value)}")
 
 
 def as_array(values: Any, what: str) -> np.ndarray:

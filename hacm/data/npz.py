@@ -125,7 +125,10 @@ def members(file: Path) -> dict[str, Member]:
         raise
     except Exception as error:  # a damaged zip raises a dozen kinds
         reason = what_else(file) if not isinstance(error, OSError) else error.strerror
-        reason = reason or " ".join(str(error).split())
+        if not reason or reason.startswith("it is a zip"):
+            reason = (
+                f"it is damaged, perhaps cut off ({' '.join(str(error).split())}); get it again"
+            )
         raise HacmError(f"{file} cannot be read as an .npz file: {reason}") from error
     return found
 
@@ -138,9 +141,9 @@ def no_objects(member: Member) -> None:
     """
     if member.dtype.hasobject:
         raise HacmError(
-            f"{member} holds Python objects, which are never unpickled: save plain arrays, texts "
-            "as np.array(values, dtype=str) and sequences of several lengths one after another "
-            "or zero padded"
+            f"{member} holds Python objects, not plain numbers or texts, and none is ever "
+            "unpickled: save plain arrays, texts as np.array(values, dtype=str) and sequences of several "
+            "lengths one after another or zero padded"
         )
 
 

@@ -23,7 +23,7 @@ from hacm.data.restricted_pickle import load_plain_pickle, plain
 from hacm.data.source import Result, Sample, Skip, Source
 from hacm.data.writer import PLACES
 from hacm.errors import HacmError
-from hacm.skeleton import SkeletonLayout, as_layout, guessed_layout
+from hacm.skeleton import KINECT_V2, SkeletonLayout, as_layout, guessed_layout
 
 KEYPOINT = "'keypoint'"
 
@@ -59,15 +59,15 @@ def pyskl_source(
     file = Path(file)
     annotations, split = _content(load_plain_pickle(file), file)
     shape = _first_shape(annotations, file)
-    notes: list[str] = []
-    if layout is None:
-        layout, note = guessed_layout(shape[2], f"{file}: {KEYPOINT}")
-        notes.append(note)
-    layout = as_layout(layout)
-    count, said = coordinates_of(shape[3], layout, coordinates, f"{file}: {KEYPOINT}")
     names = [_name(annotation) for annotation in annotations]
     known = [name for name in names if name is not None]
     is_ntu = len(known) == len(names) and all(ntu.sample_ids(name) for name in known)
+    notes: list[str] = []
+    if layout is None:
+        layout, note = guessed_layout(shape[2], f"{file}: {KEYPOINT}")
+        notes = [] if is_ntu and layout == KINECT_V2 else [note]
+    layout = as_layout(layout)
+    count, said = coordinates_of(shape[3], layout, coordinates, f"{file}: {KEYPOINT}")
     classes = _classes(annotations, names, is_ntu)
     splits = read_splits(split, {*PLACES, "name", "label", *ntu.COLUMNS}, file)
     described = splits.described(known)

@@ -52,7 +52,9 @@ class Splits:
             if found > {"train", test} or not there <= side_of.keys():
                 described[split]["test"] = [test]
             if unknown := len(side_of.keys() - there):
-                self.notes.append(f"split {split!r} lists {unknown:,} names without an annotation")
+                self.notes.append(
+                    f"split {split!r} lists names that have no annotation: {unknown:,}"
+                )
         return described
 
 
@@ -87,7 +89,7 @@ def read_splits(split: Any, taken: Iterable[str], file: Path) -> Splits:
         result.sides[base] = {name: side for side in order for name in sides[side]}
         if twice := sum(map(len, map(set, sides.values()))) - len(result.sides[base]):
             result.notes.append(
-                f"split {base!r} lists {twice:,} names on more than one side: they do not train"
+                f"split {base!r} lists names on more than one side, which do not train: {twice:,}"
             )
     return result
 
