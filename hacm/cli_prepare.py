@@ -164,16 +164,8 @@ def prepared(
     """Prepared files in circulation, such as NTU60_XSub.npz."""
     from hacm.data.prepared import prepared_source
 
-    _run(
-        prepared_source(file, layout=layout, coordinates=coordinates),
-        out,
-        center,
-        float16,
-        overwrite,
-        unit,
-        up,
-        strict,
-    )
+    source = prepared_source(file, layout=layout, coordinates=coordinates)
+    _run(source, out, center, float16, overwrite, unit, up, strict)
 
 
 @prepare_app.command()

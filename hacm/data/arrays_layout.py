@@ -82,8 +82,8 @@ def _guessed(V: int, file: Path) -> tuple[SkeletonLayout, str]:
     except HacmError:
         raise HacmError(
             f"{file}: key 'parent' is missing, and no built-in layout has {V} joints; add "
-            f"'parent', {V} numbers of parent joints counted from 0 with -1 for the root, or name a "
-            "layout with --layout"
+            f"'parent', {V} numbers of parent joints counted from 0 with -1 for the root, or name "
+            "a layout with --layout"
         ) from None
 
 

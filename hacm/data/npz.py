@@ -142,8 +142,8 @@ def no_objects(member: Member) -> None:
     if member.dtype.hasobject:
         raise HacmError(
             f"{member} holds Python objects, not plain numbers or texts, and none is ever "
-            "unpickled: save plain arrays, texts as np.array(values, dtype=str) and sequences of several "
-            "lengths one after another or zero padded"
+            "unpickled: save plain arrays, texts as np.array(values, dtype=str) and sequences of "
+            "several lengths one after another or zero padded"
         )
 
 
