@@ -157,7 +157,10 @@ def _sides(file: Path, layout: SkeletonLayout | None) -> list[Side]:
 def _side(part: str, x: Member, y: Member, layout: SkeletonLayout | None) -> Side:
     no_objects(x)
     no_objects(y)
-    axes = axes_of(x.shape, layout)
+    try:
+        axes = axes_of(x.shape, layout)
+    except HacmError as error:
+        raise HacmError(f"{x}: {error}") from error
     if axes is None or x.dtype.kind not in "fiu":
         joints = "" if layout is None else f" with {layout.V} joints"
         raise HacmError(f"{x} should be numbers {FORMS}{joints}, not {x.dtype} {x.shape}")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Shaped
 
+from hacm.errors import HacmError
 from hacm.skeleton import LAYOUTS, SkeletonLayout
 
 ORDERS = ("NCTVM", "NMTVC", "NTMVC", "NTVC", "NCTV")
@@ -42,25 +43,34 @@ class Axes:
 
 
 def axes_of(shape: tuple[int, ...], layout: SkeletonLayout | None) -> Axes | None:
-    """The order that fits an array's shape, or None.
+    """The order that fits an array's shape, or None; x, y and z are likelier than x and y.
 
     Args:
         shape: of the array.
         layout: the joints; else the built-in ones are tried.
+
+    Raises:
+        HacmError: two orders fit.
     """
     layouts = LAYOUTS.values() if layout is None else [layout]
     for candidate in layouts:
-        if len(shape) == 3:
-            bodies, rest = divmod(shape[2], candidate.V * 3)
-            if rest == 0 and 1 <= bodies <= 2:
-                return Axes("NTW", candidate, 3)
-        for order in ORDERS:
-            if _fits(dict(zip(order, shape, strict=False)), candidate) and len(order) == len(shape):
-                return Axes(order, candidate, shape[order.index("C")])
+        bodies, rest = divmod(shape[-1], candidate.V * 3) if len(shape) == 3 else (0, 1)
+        if rest == 0 and 1 <= bodies <= 2:
+            return Axes("NTW", candidate, 3)
+        for values in (3, 2):
+            fitting = [order for order in ORDERS if _fits(order, shape, candidate.V, values)]
+            if len(fitting) > 1:
+                orders = " and ".join(f"({', '.join(order)})" for order in fitting)
+                raise HacmError(f"{shape} could be {orders}; save it as (N, T, M, V, C)")
+            if fitting:
+                return Axes(fitting[0], candidate, values)
     return None
 
 
-def _fits(size: dict[str, int], layout: SkeletonLayout) -> bool:
+def _fits(order: str, shape: tuple[int, ...], V: int, values: int) -> bool:
+    if len(order) != len(shape):
+        return False
+    size = dict(zip(order, shape, strict=True))
     bodies = size.get("M", 1)
-    few = bodies <= MOST_BODIES and bodies <= max(size.get("T", 0), 2)
-    return size.get("V") == layout.V and size.get("C") in (2, 3) and few
+    few = bodies <= MOST_BODIES and bodies <= max(size["T"], 2)
+    return size["V"] == V and size["C"] == values and few

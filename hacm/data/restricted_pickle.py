@@ -154,9 +154,7 @@ _ALLOWED: dict[tuple[str, str], Callable] = {
     ("builtins", "set"): _container(set),
     ("builtins", "frozenset"): _container(frozenset),
     ("builtins", "tuple"): _container(tuple),
-    ("builtins", "int"): _never_called,
-    ("builtins", "float"): _never_called,
-    ("builtins", "str"): _never_called,
+    **{("builtins", name): _never_called for name in ("int", "long", "float", "str")},
     ("collections", "OrderedDict"): _container(dict),
     ("collections", "defaultdict"): _default_dict,
 }
