@@ -110,10 +110,12 @@ def coordinates_of(
     """
     if chosen not in (None, 2, 3):
         raise HacmError(f"a joint has 2 or 3 coordinates, not {chosen!r}")
-    if values < (chosen or 2) or (values > 3 and chosen is None):
+    if values < (chosen or 2):
+        raise HacmError(f"{what} has {values} values a joint, but {chosen or 2} are needed")
+    if values > 3 and chosen is None:
         raise HacmError(
-            f"{what} has {values} values a joint; expected x, y or x, y, z; if more follow them, "
-            "say with --coordinates 2 or 3 how many to take"
+            f"{what} has {values} values a joint; expected x, y or x, y, z; say with --coordinates "
+            "2 or 3 how many of them are coordinates"
         )
     scored = chosen is None and values == 3 and layout == COCO17
     count = 2 if scored else chosen or values

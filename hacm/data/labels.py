@@ -12,7 +12,7 @@ import numpy as np
 from hacm.errors import HacmError
 
 Label = int | str
-_NUMBER = re.compile(r"\s*[+-]?[0-9]+(\.[0-9]*)?\s*")
+_NUMBER = re.compile(r" *[+-]?[0-9]+(\.[0-9]*)? *")
 _SHOWN = 8
 
 
@@ -148,5 +148,5 @@ def shown(values: Iterable[Label]) -> str:
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
+    text = " ".join(repr(value).split())
     return text if len(text) <= 60 else f"{text[:60]}..."

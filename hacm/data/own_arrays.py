@@ -44,7 +44,8 @@ def write_arrays(
     layout = as_layout(layout)
     if not isinstance(path, str | os.PathLike):
         raise HacmError(f"path should be the new store's directory, not {path!r}")
-    if not isinstance(arrays, Iterable) or isinstance(arrays, str | bytes | dict):
+    single = isinstance(arrays, str | bytes | dict) or getattr(arrays, "ndim", 1) == 0
+    if single or not isinstance(arrays, Iterable):
         raise HacmError(f"arrays should be a list of arrays, not a {type(arrays).__name__}")
     numbers, one_hot = label_list(labels, "labels")
     N = len(numbers)

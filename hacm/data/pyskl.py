@@ -115,7 +115,7 @@ def read_annotation(item: tuple[int, Any], reading: Reading) -> Result:
         raise HacmError(f"{what}: {name!r} is on neither side of split {first!r}, nor of any other")
     result = Result(samples=[Sample(name, label, joints[there], columns)])
     frames = plain(annotation.get("total_frames"))
-    if frames is not None and frames != joints.shape[1]:
+    if isinstance(frames, int) and frames != joints.shape[1]:
         result.counts["arrays of another length than 'total_frames' says"] += 1
     return result
 
@@ -124,7 +124,7 @@ def _content(content: Any, file: Path) -> tuple[list[Any], Any]:
     """The annotations and the splits; a list of annotations alone has none."""
     split = content.get("split") if isinstance(content, dict) else None
     annotations = plain(content.get("annotations") if isinstance(content, dict) else content)
-    if isinstance(annotations, tuple | np.ndarray):
+    if isinstance(annotations, tuple) or (isinstance(annotations, np.ndarray) and annotations.ndim):
         annotations = list(annotations)
     alone = annotations is content
     if not isinstance(annotations, list) or (alone and not _are_annotations(annotations)):
@@ -148,16 +148,21 @@ def _keypoint(annotation: dict[str, Any], what: str) -> Shaped[np.ndarray, "M T 
         raise HacmError(f"{what}: {KEYPOINT} is no array of numbers") from error
     joints = joints[None] if joints.ndim == 3 else joints
     if joints.ndim != 4 or joints.dtype.kind not in "fiu":
-        raise HacmError(f"{what}: {KEYPOINT} should be (M, T, V, 3), not {joints.shape}")
+        found = f"{joints.dtype} {joints.shape}"
+        raise HacmError(f"{what}: {KEYPOINT} should be (M, T, V, 3) numbers, not {found}")
     return joints
 
 
 def _first_shape(annotations: list[Any], file: Path) -> tuple[int, ...]:
-    """Of the first annotation that has an array."""
+    """Of the first annotation that has a proper array; the others are told when they are read."""
+    fault = HacmError(f"{file}: {KEYPOINT} should be (M, T, V, 3), but no annotation has one")
     for annotation in annotations:
         if isinstance(annotation, dict) and annotation.get("keypoint") is not None:
-            return _keypoint(annotation, str(file)).shape
-    raise HacmError(f"{file}: {KEYPOINT} should be (M, T, V, 3), but no annotation has one")
+            try:
+                return _keypoint(annotation, str(file)).shape
+            except HacmError as error:
+                fault = error
+    raise fault
 
 
 def _name(annotation: Any) -> str | None:

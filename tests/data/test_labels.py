@@ -54,6 +54,7 @@ def test_one_hot(kind) -> None:
         (None, "should be a list or an array, not None"),
         ([[1, 2], [3]], "cannot be read as an array"),
         ([1j], "not 1j"),
+        (["1", None], "not None"),
     ],
 )
 def test_what_is_no_label_is_refused(values, message) -> None:
@@ -110,6 +111,10 @@ def test_a_text_among_numbers_is_a_mistake() -> None:
     assert classes.names == ["0", "1"]
     with pytest.raises(HacmError, match="label 'walk' is none of 0, 1"):
         classes.number("walk", "x")
+
+
+def test_odd_spaces_are_text() -> None:
+    assert one_label("\x1f1", "x") == "\x1f1" and one_label(" 1 ", "x") == 1
 
 
 def test_nested_single_labels() -> None:

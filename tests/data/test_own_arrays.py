@@ -87,6 +87,7 @@ def test_numbers_with_underscores_stay_text(tmp_path) -> None:
         ({"label_names": "ab"}, "label_names should be a list"),
         ({"arrays": "file.npz"}, "arrays should be a list of arrays, not a str"),
         ({"arrays": None, "labels": [0]}, "more arrays than labels"),
+        ({"arrays": np.array(3.0)}, "arrays should be a list of arrays, not a ndarray"),
         ({"arrays": 3}, "arrays should be a list of arrays, not a int"),
         ({"arrays": [None, None]}, "'sequence_00000' should be a list or an array, not None"),
         ({"arrays": ["a", "b"]}, "'sequence_00000' should be a list or an array, not 'a'"),

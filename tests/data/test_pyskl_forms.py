@@ -179,6 +179,20 @@ def test_a_guessed_layout_is_told(tmp_path):
         read(tmp_path, content(), layout="kinect")
 
 
+@pytest.mark.parametrize("first", [None, np.zeros(3), "x", torch.ones(2), [[1], [1, 2]], {}])
+def test_a_bad_first_annotation_costs_itself_only(tmp_path, first):
+    value = content()
+    value["annotations"][0] |= {"keypoint": first, "total_frames": np.arange(3)}
+    store, report = read(tmp_path, value)
+    assert store.columns["name"].tolist() == NAMES[1:] and len(report.skips) == 1
+
+
+@pytest.mark.parametrize("value", [np.array(5), np.array(["a"]), [{}], {"annotations": set()}, 3])
+def test_other_contents_are_refused(tmp_path, value):
+    with pytest.raises(HacmError, match="expected a dict with a list 'annotations'|should be"):
+        read(tmp_path, value)
+
+
 def test_a_list_of_annotations_alone(tmp_path):
     store, _ = read(tmp_path, content()["annotations"])
     assert len(store) == 4 and store.splits == {}
