@@ -34,6 +34,17 @@ Center = Annotated[
 Layout = Annotated[
     str | None, typer.Option(help="kinect_v2, kinect_v1 or coco17, if it cannot be found out.")
 ]
+Values = Annotated[
+    int | None,
+    typer.Option(help="2 or 3: how many of a joint's values are coordinates; a score is none."),
+]
+Unit = Annotated[
+    str | None,
+    typer.Option(help="mm, cm or m: what the coordinates are in; by default metres, if bones fit."),
+]
+Up = Annotated[
+    str | None, typer.Option(help="x, y, z, -x, -y or -z: the axis that points up; default: y.")
+]
 
 
 @prepare_app.command()
@@ -48,6 +59,8 @@ def ntu(
     ] = None,
     jobs: Jobs = 1,
     strict: Strict = False,
+    unit: Unit = None,
+    up: Up = None,
     center: Center = None,
     float16: Half = False,
     overwrite: Overwrite = False,
@@ -56,7 +69,7 @@ def ntu(
     from hacm.data.ntu import ntu_source
 
     source = ntu_source(raw, skip_list=skip_list, classes=classes)
-    _run(source, out, center, float16, overwrite, strict, jobs)
+    _run(source, out, center, float16, overwrite, unit, up, strict, jobs)
 
 
 @prepare_app.command()
@@ -66,6 +79,8 @@ def pkummd(
     phase: Annotated[int, typer.Option(min=1, max=2, help="1 or 2.")],
     jobs: Jobs = 1,
     strict: Strict = False,
+    unit: Unit = None,
+    up: Up = None,
     center: Center = None,
     float16: Half = False,
     overwrite: Overwrite = False,
@@ -73,7 +88,7 @@ def pkummd(
     """PKU-MMD: the folders `skeleton` and `label`, and the split files."""
     from hacm.data.pkummd import pkummd_source
 
-    _run(pkummd_source(raw, phase), out, center, float16, overwrite, strict, jobs)
+    _run(pkummd_source(raw, phase), out, center, float16, overwrite, unit, up, strict, jobs)
 
 
 @prepare_app.command()
@@ -85,6 +100,8 @@ def nwucla(
     ] = False,
     jobs: Jobs = 1,
     strict: Strict = False,
+    unit: Unit = None,
+    up: Up = None,
     center: Center = None,
     float16: Half = False,
     overwrite: Overwrite = False,
@@ -93,7 +110,7 @@ def nwucla(
     from hacm.data.nwucla import nwucla_source
 
     source = nwucla_source(raw, keep_duplicates=keep_duplicates)
-    _run(source, out, center, float16, overwrite, strict, jobs)
+    _run(source, out, center, float16, overwrite, unit, up, strict, jobs)
 
 
 @prepare_app.command()
@@ -102,6 +119,8 @@ def wmft(
     out: Out,
     jobs: Jobs = 1,
     strict: Strict = False,
+    unit: Unit = None,
+    up: Up = None,
     center: Center = None,
     float16: Half = False,
     overwrite: Overwrite = False,
@@ -109,7 +128,7 @@ def wmft(
     """WMFT-JBHI: one `.bin` file a sequence."""
     from hacm.data.wmft import wmft_source
 
-    _run(wmft_source(raw), out, center, float16, overwrite, strict, jobs)
+    _run(wmft_source(raw), out, center, float16, overwrite, unit, up, strict, jobs)
 
 
 @prepare_app.command("utd_mhad")
@@ -118,6 +137,8 @@ def utd_mhad(
     out: Out,
     jobs: Jobs = 1,
     strict: Strict = False,
+    unit: Unit = None,
+    up: Up = None,
     center: Center = None,
     float16: Half = False,
     overwrite: Overwrite = False,
@@ -125,7 +146,7 @@ def utd_mhad(
     """UTD-MHAD: one `_skeleton.mat` file a sequence."""
     from hacm.data.utd_mhad import utd_mhad_source
 
-    _run(utd_mhad_source(raw), out, center, float16, overwrite, strict, jobs)
+    _run(utd_mhad_source(raw), out, center, float16, overwrite, unit, up, strict, jobs)
 
 
 @prepare_app.command()
@@ -134,7 +155,11 @@ def prepared(
         Path, typer.Argument(help="An .npz file with x_train, y_train, x_test, y_test.")
     ],
     out: Out,
+    layout: Layout = None,
+    coordinates: Values = None,
     strict: Strict = False,
+    unit: Unit = None,
+    up: Up = None,
     center: Center = None,
     float16: Half = False,
     overwrite: Overwrite = False,
@@ -142,7 +167,8 @@ def prepared(
     """Prepared files in circulation, such as NTU60_XSub.npz."""
     from hacm.data.prepared import prepared_source
 
-    _run(prepared_source(file), out, center, float16, overwrite, strict)
+    source = prepared_source(file, layout=layout, coordinates=coordinates)
+    _run(source, out, center, float16, overwrite, unit, up, strict)
 
 
 @prepare_app.command()
@@ -150,17 +176,19 @@ def pyskl(
     file: Annotated[Path, typer.Argument(help="A pickle of PYSKL or MMAction2.")],
     out: Out,
     layout: Layout = None,
+    coordinates: Values = None,
     strict: Strict = False,
+    unit: Unit = None,
+    up: Up = None,
     center: Center = None,
     float16: Half = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Pickles of PYSKL and MMAction2, such as ntu60_3danno.pkl; nothing in them is run."""
     from hacm.data.pyskl import pyskl_source
-    from hacm.skeleton import get_layout
 
-    source = pyskl_source(file, layout=get_layout(layout) if layout else None)
-    _run(source, out, center, float16, overwrite, strict)
+    source = pyskl_source(file, layout=layout, coordinates=coordinates)
+    _run(source, out, center, float16, overwrite, unit, up, strict)
 
 
 @prepare_app.command()
@@ -168,6 +196,7 @@ def arrays(
     file: Annotated[Path, typer.Argument(help="An .npz file with joints, offsets and label.")],
     out: Out,
     layout: Layout = None,
+    coordinates: Values = None,
     split: Annotated[
         list[str] | None,
         typer.Option(help="NAME=COLUMN:odd, :even or :V1,V2 (the values that train); repeatable."),
@@ -178,17 +207,19 @@ def arrays(
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Leave out damaged sequences instead of stopping.")
     ] = False,
+    unit: Unit = None,
+    up: Up = None,
     center: Center = None,
     float16: Half = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Your own sequences in one .npz file."""
     from hacm.data.arrays import arrays_source
-    from hacm.skeleton import get_layout
 
-    chosen = get_layout(layout) if layout else None
-    source = arrays_source(file, layout=chosen, more_splits=split, drop=drop)
-    _run(source, out, center, float16, overwrite, strict=not skip_bad)
+    source = arrays_source(
+        file, layout=layout, more_splits=split, drop=drop, coordinates=coordinates
+    )
+    _run(source, out, center, float16, overwrite, unit, up, strict=not skip_bad)
 
 
 @prepare_app.command()
@@ -210,6 +241,8 @@ def _run(
     center: bool | None,
     float16: bool,
     overwrite: bool,
+    unit: str | None,
+    up: str | None,
     strict: bool,
     jobs: int = 1,
 ) -> None:
@@ -227,6 +260,8 @@ def _run(
             strict=strict,
             overwrite=overwrite,
             progress=True,
+            unit=unit,
+            up=up,
         )
     except KeyboardInterrupt:
         typer.echo("interrupted; the same command goes on from here", err=True)

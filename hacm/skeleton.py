@@ -5,10 +5,10 @@ Everything downstream asks a layout for its joints; no other file knows a joint'
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, SupportsIndex
 
 import numpy as np
 
@@ -50,7 +50,10 @@ class SkeletonLayout:
             raise HacmError(f"layout {self.name!r}: joint {wrong[0]} is not in 0..{V - 1}")
         roots = [joint for joint, parent in enumerate(self.parents) if parent == -1]
         if len(roots) != 1:
-            raise HacmError(f"layout {self.name!r}: expected one joint with parent -1, got {roots}")
+            raise HacmError(
+                f"layout {self.name!r}: expected one joint with parent -1, got {roots}; the root's "
+                "parent is -1, all others name a joint, counted from 0"
+            )
         if wrong := [p for p in self.parents if not -1 <= p < V]:
             raise HacmError(f"layout {self.name!r}: parent {wrong[0]} is not in -1..{V - 1}")
         for joint in range(V):
@@ -67,20 +70,23 @@ class SkeletonLayout:
         cls,
         name: str,
         joints: Sequence[str],
-        parents: Sequence[int],
+        parents: Sequence[int | str | None],
         trunk: Sequence[int | str] = (),
         origin: int | str | None = None,
     ) -> SkeletonLayout:
-        """Build a layout from names and parents; joints of `trunk` and `origin` by name or index.
+        """Build a layout from names and parents.
 
+        Parents, `trunk` and `origin` are given by name or index; the root's parent is -1 or None.
         Left/right pairs are found by name: `left_x`/`right_x` or `l_x`/`r_x`. The origin is the
         root unless given.
         """
-        joints = tuple(str(joint) for joint in joints)
+        joints = tuple(str(joint) for joint in _listed(joints, f"layout {name!r}: joints"))
 
         def index(joint: int | str) -> int:
+            if isinstance(joint, SupportsIndex):
+                return joint.__index__()
             if not isinstance(joint, str):
-                return int(joint)
+                raise HacmError(f"layout {name!r}: {joint!r} is neither a joint's name nor number")
             if joint not in joints:
                 known = ", ".join(joints)
                 raise HacmError(f"layout {name!r} has no joint {joint!r}; joints: {known}")
@@ -92,11 +98,14 @@ class SkeletonLayout:
             for left, right in (("left_", "right_"), ("l_", "r_"))
             if joint.startswith(left) and (other := right + joint[len(left) :]) in joints
         ]
-        parents = tuple(int(parent) for parent in parents)
+        parent_ids = tuple(
+            -1 if parent is None else index(parent)
+            for parent in _listed(parents, f"layout {name!r}: parents")
+        )
         if origin is None:
-            origin = parents.index(-1) if -1 in parents else 0
-        trunk_ids = tuple(sorted({index(joint) for joint in trunk}))
-        return cls(name, joints, parents, trunk_ids, tuple(pairs), index(origin))
+            origin = parent_ids.index(-1) if -1 in parent_ids else 0
+        trunk_ids = tuple(sorted({index(j) for j in _listed(trunk, f"layout {name!r}: trunk")}))
+        return cls(name, joints, parent_ids, trunk_ids, tuple(pairs), index(origin))
 
     @property
     def V(self) -> int:
@@ -184,6 +193,12 @@ class SkeletonLayout:
             raise HacmError(f"a layout's description is malformed: {error!r}") from error
 
 
+def _listed(values: Any, what: str) -> list[Any]:
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise HacmError(f"{what} should be a list, not {values!r}")
+    return list(values)
+
+
 KINECT_V2 = SkeletonLayout.from_parents(
     "kinect_v2",
     [
@@ -237,3 +252,38 @@ def get_layout(name: str) -> SkeletonLayout:
     if name not in LAYOUTS:
         raise HacmError(f"unknown joint layout {name!r}; known: {', '.join(LAYOUTS)}")
     return LAYOUTS[name]
+
+
+def as_layout(layout: SkeletonLayout | str) -> SkeletonLayout:
+    """A layout, or a built-in one by name.
+
+    Raises:
+        HacmError: it is neither.
+    """
+    if isinstance(layout, SkeletonLayout):
+        return layout
+    if not isinstance(layout, str):
+        raise HacmError(
+            f"a layout is a SkeletonLayout or one of {', '.join(LAYOUTS)}, not a "
+            f"{type(layout).__name__}"
+        )
+    return get_layout(layout)
+
+
+def guessed_layout(V: int, what: str) -> tuple[SkeletonLayout, str]:
+    """The built-in layout with V joints, and a sentence that says so.
+
+    Raises:
+        HacmError: there is none.
+    """
+    for layout in LAYOUTS.values():
+        if V == layout.V:
+            first = ", ".join(layout.joints[:3])
+            return layout, (
+                f"{what} has {V} joints: taken for {layout.name} ({first}, ...) by their number "
+                "alone; give --layout to be sure"
+            )
+    raise HacmError(
+        f"{what}: no built-in layout has {V} joints; name one with --layout, or bring the "
+        "sequences as arrays with their parents (`hacm prepare arrays`)"
+    )

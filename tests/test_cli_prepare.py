@@ -52,7 +52,7 @@ def nwucla(raw: Path) -> list[str]:
 
 def wmft(raw: Path) -> list[str]:
     for subject in (1, 2):
-        (raw / f"S0{subject}_mild_task01.bin").write_bytes(bytes(V * 12 * 3))
+        (raw / f"S0{subject}_mild_task01.bin").write_bytes(np.ones(V * 3 * 3, np.float32).tobytes())
     return ["wmft", str(raw)]
 
 
@@ -165,3 +165,37 @@ def test_faults_are_one_sentence_and_exit_code_2(tmp_path, arguments, sentence):
     assert done.returncode == 2
     assert sentence in done.stderr and done.stderr.count("\n") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["evil.pkl"]
+
+
+def measured(store: Path) -> np.ndarray:
+    return SequenceStore(store)[0][0, 0]
+
+
+@pytest.mark.parametrize("make", SETS)
+def test_every_set_takes_a_unit_and_axes(tmp_path, make):
+    (tmp_path / "raw").mkdir()
+    command = make(tmp_path / "raw")
+    run(*command, tmp_path / "m", "--no-center")
+    result = run(*command, tmp_path / "cm", "--no-center", "--unit", "cm", "--up", "-y")
+    assert result.exit_code == 0
+    turned = measured(tmp_path / "m") * [0.01, -0.01, -0.01]
+    np.testing.assert_allclose(measured(tmp_path / "cm"), turned, rtol=1e-5)
+    meta = SequenceStore(tmp_path / "cm").meta
+    assert (meta["source_unit"], meta["source_up"]) == ("cm", "-y")
+    for wrong in (["--unit", "inch"], ["--up", "w"]):
+        with pytest.raises(HacmError, match="should be one of"):
+            run(*command, tmp_path / "x", *wrong)
+    assert not (tmp_path / "x").exists()
+
+
+def test_options_of_coordinates(tmp_path):
+    joints = np.random.default_rng(0).normal(size=(1, 4, 17, 3))
+    annotations = [{"frame_dir": "a", "label": 0, "keypoint": joints}]
+    (tmp_path / "own.pkl").write_bytes(pickle.dumps({"annotations": annotations}))
+    result = run("pyskl", tmp_path / "own.pkl", tmp_path / "s", "--no-center")
+    assert "taken for a score" in " ".join(result.output.split())
+    assert not measured(tmp_path / "s")[:, 2].any()
+    run("pyskl", tmp_path / "own.pkl", tmp_path / "t", "--no-center", "--coordinates", 3)
+    np.testing.assert_allclose(measured(tmp_path / "t"), joints[0, 0], rtol=1e-6)
+    notes = json.loads((tmp_path / "s" / "report.json").read_text())["notes"]
+    assert any("17 joints: taken for coco17" in note for note in notes)

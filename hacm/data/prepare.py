@@ -21,6 +21,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from hacm.data.coordinates import UnitError
 from hacm.data.report import Report
 from hacm.data.source import Result, Skip, Source
 from hacm.data.store import SequenceStore
@@ -40,6 +41,8 @@ def prepare(
     strict: bool = False,
     overwrite: bool = False,
     progress: bool = False,
+    unit: str | None = None,
+    up: str | None = None,
 ) -> Report:
     """Write a source's sequences into a store.
 
@@ -52,6 +55,9 @@ def prepare(
         strict: stop at the first fault instead of leaving it out.
         overwrite: replace an existing store.
         progress: show a bar with the time left, on a terminal.
+        unit: of the source's coordinates, `mm`, `cm` or `m`; where not given, bones that are far
+            too long for metres are refused.
+        up: the source's axis that points up, e.g. `z` or `-y`; y where not given.
 
     Returns:
         What was read, what was left out and why.
@@ -71,6 +77,8 @@ def prepare(
         meta=source.meta,
         overwrite=overwrite,
         resume=source.fingerprint,
+        unit=unit,
+        up=up,
     )
     with writer:
         done = sum(note["items"] for note in writer.notes)
@@ -97,6 +105,7 @@ def prepare(
         published=source.published,
         rounding=writer.rounding,
         seconds=time.perf_counter() - began,
+        notes=source.notes,
     )
     report.save()
     return report
@@ -111,6 +120,8 @@ def _add(result: Result, writer: StoreWriter, strict: bool) -> list[Skip]:
         except WriteError:
             raise
         except HacmError as error:
+            if isinstance(error, UnitError) and not len(writer):
+                raise  # not one odd sequence: the very first one
             skips.append(Skip(str(error)))
     _stop_at_fault(skips, strict)
     return skips

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hacm.data.describe import split_faults, split_sizes
+from hacm.data.remarks import remarks
 from hacm.data.source import Skip
 from hacm.data.store import SequenceStore
 from hacm.errors import HacmError
@@ -34,6 +35,7 @@ class Report:
         counts: what the reader counted, e.g. bodies dropped by each denoising rule.
         rounding: largest error that float16 made, metres; None for float32.
         checksum: of the store, see `SequenceStore.checksum`.
+        notes: sentences on what was taken for granted, for the user to check.
     """
 
     title: str
@@ -53,6 +55,7 @@ class Report:
     megabytes: float
     checksum: str
     seconds: float
+    notes: list[str]
 
     @classmethod
     def of(
@@ -66,6 +69,7 @@ class Report:
         published: Mapping[str, tuple[int, int]],
         rounding: float,
         seconds: float,
+        notes: Sequence[str] = (),
     ) -> Report:
         """The report on a store that was just written."""
         splits = {
@@ -91,6 +95,7 @@ class Report:
             megabytes=sum(file.stat().st_size for file in store.path.iterdir()) / 1e6,
             checksum=store.checksum,
             seconds=round(seconds, 2),
+            notes=[*notes, *remarks(store)],
         )
 
     def save(self) -> Path:
@@ -144,4 +149,5 @@ class Report:
         told = [Text(f"skipped: {reason}") for reason in faults[:_EXAMPLES]]
         if len(faults) > _EXAMPLES:
             told.append(Text(f"... and {len(faults) - _EXAMPLES:,} more in {REPORT}"))
+        told += [Text(f"note: {note}") for note in self.notes]
         return Group(table, *map(Text, self.split_faults), *told)

@@ -1,68 +1,93 @@
-"""Read a pickle of plain containers and numeric arrays, and nothing else.
+"""Read a pickle of plain containers, numpy arrays and torch tensors, and nothing else.
 
-A pickle is a program: whoever wrote it chooses what is called. Here it can call a few functions
-of this file that stand for numpy's, none of which reaches anything outside; arrays are made from
-bytes whose number is checked first.
+A pickle is a program: whoever wrote it chooses what is called. Here it can call the few functions
+of `pickled_arrays.py`, which stand for numpy's and torch's, and those that make empty or plain
+containers.
 """
 
 from __future__ import annotations
 
-import math
+import bz2
+import gzip
+import lzma
 import pickle
 import pickletools
-import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-import numpy as np
-
+from hacm.data.lookalike import what_else
+from hacm.data.pickled_arrays import (
+    Array,
+    Dtype,
+    from_bytes,
+    scalar,
+    torch_storage,
+    torch_tensor,
+)
 from hacm.errors import HacmError
 
-_NUMBER = re.compile(r"[fiu][1248]|b1")
+__all__ = ["Array", "load_plain_pickle", "plain"]
 
-
-class Array:
-    """A numpy array of the pickle; `values` is the real one."""
-
-    __slots__ = ("values",)
-
-    def __init__(self, values: np.ndarray | None = None) -> None:
-        self.values = values
-
-    def __setstate__(self, state: Any) -> None:
-        _, shape, dtype, fortran, data = state
-        self.values = _from_bytes(data, dtype, shape, "F" if fortran else "C")
+_COMPRESSED: dict[bytes, Callable[..., Any]] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ\x00": lzma.open,
+}
 
 
 def load_plain_pickle(file: str | Path) -> Any:
-    """What a pickle holds; its arrays are `Array`, its numpy scalars Python numbers.
+    """What a pickle holds; its arrays and tensors are `Array`, its numpy scalars Python's own.
+
+    The file may be compressed by gzip, bz2 or xz.
 
     Raises:
-        HacmError: the file cannot be read, is damaged, or asks for anything but plain containers
-            and numeric arrays.
+        HacmError: the file cannot be read, is damaged, or asks for anything but plain containers,
+            arrays and tensors.
     """
+    file = Path(file)
     try:
-        with Path(file).open("rb") as stream:
+        with _opened(file) as stream:
             _check_places(stream)
             stream.seek(0)
-            return _Unpickler(stream).load()
+            return _Unpickler(stream, encoding="latin-1").load()
     except OSError as error:
-        raise HacmError(f"{file} cannot be read: {error.strerror}") from error
+        raise HacmError(f"{file} cannot be read: {error.strerror or error}") from error
     except MemoryError as error:
         raise HacmError(f"{file} needs more memory than there is") from error
     except Exception as error:  # a damaged pickle can raise nearly anything
-        raise HacmError(
-            f"{file} is no pickle of plain containers and numeric arrays: {str(error)[:150]}"
-        ) from error
+        what = "is no pickle of plain containers and numeric arrays"
+        reason = what_else(file)
+        if not reason or reason.startswith("it is a pickle"):
+            reason = _one_line(error)
+        raise HacmError(f"{file} {what}: {reason}") from error
+
+
+def plain(value: Any) -> Any:
+    """The numpy array in an `Array`; anything else as it is."""
+    return value.values if isinstance(value, Array) else value
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def _opened(file: Path) -> IO[bytes]:
+    with file.open("rb") as stream:
+        head = stream.read(8)
+    opener = next((o for magic, o in _COMPRESSED.items() if head.startswith(magic)), open)
+    return opener(file, "rb")
 
 
 class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
+        module = module.replace("numpy._core", "numpy.core").replace("__builtin__", "builtins")
         try:
-            return _Callable(_ALLOWED[module.replace("numpy._core", "numpy.core"), name])
+            return _Callable(_ALLOWED[module, name])
         except KeyError:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}") from None
+            raise pickle.UnpicklingError(
+                f"it asks for {module}.{name}; write it anew with numpy arrays, lists and dicts"
+            ) from None
 
 
 class _Callable:
@@ -80,40 +105,6 @@ class _Callable:
         raise pickle.UnpicklingError("it tries to change a function")
 
 
-class _Dtype:
-    """A numeric type of the pickle."""
-
-    __slots__ = ("code", "order")
-
-    def __init__(self, code: Any, align: Any = False, copy: Any = True) -> None:
-        if not isinstance(code, str) or not _NUMBER.fullmatch(code):
-            raise pickle.UnpicklingError(f"it holds arrays of {str(code)[:20]!r}")
-        self.code, self.order = code, "<"
-
-    def __setstate__(self, state: Any) -> None:
-        if state[1] not in ("<", ">", "|", "="):
-            raise pickle.UnpicklingError("a numeric type has an unknown byte order")
-        self.order = state[1]
-
-    @property
-    def real(self) -> np.dtype:
-        return np.dtype(self.order + self.code)
-
-
-def _from_bytes(data: Any, dtype: Any, shape: Any, order: Any = "C") -> np.ndarray:
-    if not (isinstance(dtype, _Dtype) and isinstance(data, bytes | bytearray)):
-        raise pickle.UnpicklingError("an array is not made of numbers")
-    if not all(type(n) is int and n >= 0 for n in shape) or order not in ("C", "F"):
-        raise pickle.UnpicklingError("an array has no proper shape")
-    if math.prod(shape) * dtype.real.itemsize != len(data):
-        raise pickle.UnpicklingError(f"an array of shape {tuple(shape)} has {len(data)} bytes")
-    return np.frombuffer(data, dtype=dtype.real).reshape(shape, order=order)
-
-
-def _scalar(dtype: Any, data: Any) -> Any:
-    return _from_bytes(data, dtype, ())[()].item()
-
-
 def _no_bytes() -> bytes:
     return b""
 
@@ -129,15 +120,43 @@ def _no_call(*args: Any) -> Any:
     raise pickle.UnpicklingError("it calls numpy.ndarray")
 
 
+def _container(kind: type) -> Callable:
+    # Of a list alone: anything else might be a way to make much out of little.
+    def make(items: Any = ()) -> Any:
+        if not isinstance(items, list | tuple):
+            raise pickle.UnpicklingError(f"it makes a {kind.__name__} of something else")
+        return kind(items)
+
+    return make
+
+
+def _default_dict(*_: Any) -> dict:
+    return {}  # what it makes of a missing key is the writer's business
+
+
+def _never_called(*_: Any) -> Any:
+    raise pickle.UnpicklingError("it calls what only a defaultdict should")
+
+
 _ALLOWED: dict[tuple[str, str], Callable] = {
-    ("numpy", "dtype"): _Dtype,
+    ("numpy", "dtype"): Dtype,
     ("numpy", "ndarray"): _no_call,
     ("numpy.core.multiarray", "_reconstruct"): lambda kind, shape, code: Array(),
-    ("numpy.core.multiarray", "scalar"): _scalar,
-    ("numpy.core.numeric", "_frombuffer"): lambda *args: Array(_from_bytes(*args)),
+    ("numpy.core.multiarray", "scalar"): scalar,
+    ("numpy.core.numeric", "_frombuffer"): lambda *args: Array(from_bytes(*args)),
+    ("torch._utils", "_rebuild_tensor"): torch_tensor,
+    ("torch._utils", "_rebuild_tensor_v2"): torch_tensor,
+    ("torch.storage", "_load_from_bytes"): torch_storage,
     ("_codecs", "encode"): _latin1,
-    ("__builtin__", "bytes"): _no_bytes,
-    ("collections", "OrderedDict"): dict,
+    ("builtins", "bytes"): _no_bytes,
+    ("builtins", "list"): _container(list),
+    ("builtins", "dict"): _container(dict),
+    ("builtins", "set"): _container(set),
+    ("builtins", "frozenset"): _container(frozenset),
+    ("builtins", "tuple"): _container(tuple),
+    **{("builtins", name): _never_called for name in ("int", "long", "float", "str")},
+    ("collections", "OrderedDict"): _container(dict),
+    ("collections", "defaultdict"): _default_dict,
 }
 
 

@@ -72,6 +72,7 @@ class Source:
         center: whether the set's common procedure moves the origin joint to zero.
         meta: kept in the store.
         skips: what was left out before any reading.
+        notes: sentences on what the reader took for granted, for the user to check.
     """
 
     title: str
@@ -86,3 +87,4 @@ class Source:
     center: bool = True
     meta: dict[str, Any] = field(default_factory=dict)
     skips: list[Skip] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)

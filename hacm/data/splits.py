@@ -1,8 +1,8 @@
 """Which sequences train and which test: a column of the store and the values that train.
 
-A split is data, not code: `{"column": "subject", "train": [1, 3, 5]}`. A store carries the splits
-of its data set by name; any other can be written as `COLUMN:odd`, `COLUMN:even` or `COLUMN:1,2,3`
-(the values that train).
+A split is data, not code: `{"column": "subject", "train": [1, 3, 5]}`. All other sequences test,
+unless `"test": [...]` says which do. A store carries the splits of its data set by name; any other
+can be written as `COLUMN:odd`, `COLUMN:even` or `COLUMN:1,2,3` (the values that train).
 """
 
 from __future__ import annotations
@@ -51,10 +51,14 @@ def split_sides(
     spec: str, splits: Mapping[str, Mapping[str, Any]], columns: Mapping[str, np.ndarray]
 ) -> Sides:
     """As `split_ids`, but an empty side is told, not raised."""
+    tested = None
     if spec in splits:
         column, train = splits[spec]["column"], splits[spec]["train"]
         values = _column(column, columns)
         chosen = np.isin(values.astype(str), [str(value) for value in train])
+        if "test" in splits[spec]:
+            tested = np.isin(values.astype(str), [str(value) for value in splits[spec]["test"]])
+            tested &= ~chosen
     elif ":" in spec:
         column, _, rule = spec.partition(":")
         values = _column(column, columns)
@@ -70,14 +74,15 @@ def split_sides(
         raise HacmError(
             f"unknown split {spec!r}; this store has: {known}; or write COLUMN:odd, COLUMN:1,2,3"
         )
+    tested = ~chosen if tested is None else tested
     fault = None
-    if chosen.all() or not chosen.any():
+    if not (chosen.any() and tested.any()):
         side = "test" if chosen.any() else "training"
         fault = (
             f"split {spec!r} leaves no {side} sequence: it trains on {_some(train)}, and "
             f"{column!r} holds {_some(np.unique(values))}"
         )
-    return Sides(np.flatnonzero(chosen), np.flatnonzero(~chosen), fault)
+    return Sides(np.flatnonzero(chosen), np.flatnonzero(tested), fault)
 
 
 def fold_ids(

@@ -119,47 +119,55 @@ class SequenceStore:
     def from_arrays(
         cls,
         arrays: Iterable[np.ndarray],
-        labels: Sequence[int],
-        layout: SkeletonLayout,
+        labels: Sequence[int | str],
+        layout: SkeletonLayout | str,
         *,
         path: str | Path,
         label_names: Sequence[str] | None = None,
         splits: dict[str, dict[str, Any]] | None = None,
         center: bool = True,
+        unit: str | None = None,
+        up: str | None = None,
         **columns: Sequence[Any],
     ) -> SequenceStore:
         """Write your own sequences into a store and open it.
 
+        What was not taken as it is, such as labels that do not start at 0, is logged as a warning.
+
         Args:
-            arrays: one array a sequence, (T, V, 3) or (B, T, V, 3), metres.
-            labels: N whole numbers from 0.
-            layout: the joints.
+            arrays: one array a sequence, (T, V, 3) or (B, T, V, 3); with x and y alone, z is 0.
+            labels: N whole numbers or texts, or one-hot (N, C).
+            layout: the joints, or a built-in layout's name.
             path: the new store's directory; must not exist.
             label_names: what the labels mean.
             splits: named splits, e.g. `{"xsub": {"column": "subject", "train": [1, 3]}}`.
             center: move the layout's origin joint to zero in each first frame.
+            unit: of the coordinates, `mm`, `cm` or `m`; where not given, bones that are far too
+                long for metres are refused.
+            up: the axis that points up, e.g. `z` or `-y`; y where not given.
             columns: anything else about the sequences, N values each (name, subject, ...).
 
         Raises:
             HacmError: an array, label or column does not fit; says which.
         """
-        from hacm.data.writer import StoreWriter  # the writer imports this file's names
+        from hacm.data.own_arrays import say, write_arrays  # these import this file's names
+        from hacm.data.remarks import remarks
 
-        names = columns.pop("name", [f"sequence_{i:05d}" for i in range(len(labels))])
-        for column, values in {"name": names, **columns}.items():
-            if len(values) != len(labels):
-                raise HacmError(f"{len(labels)} labels, but column {column!r} has {len(values)}")
-        if label_names is None:
-            label_names = [str(label) for label in range(int(max(labels, default=-1)) + 1)]
-        with StoreWriter(path, layout, label_names, splits=splits, center=center) as writer:
-            for i, joints in enumerate(arrays):
-                if i >= len(labels):
-                    raise HacmError(f"more arrays than labels ({len(labels)})")
-                row = {column: values[i] for column, values in columns.items()}
-                writer.add(joints, name=str(names[i]), label=int(labels[i]), **row)
-            if len(writer) != len(labels):
-                raise HacmError(f"{len(writer)} arrays but {len(labels)} labels")
-        return cls(path)
+        notes = write_arrays(
+            path,
+            arrays,
+            labels,
+            layout,
+            label_names=label_names,
+            splits=splits,
+            center=center,
+            unit=unit,
+            up=up,
+            columns=columns,
+        )
+        store = cls(path)
+        say([*notes, *remarks(store)], path)
+        return store
 
     def _check(self) -> None:
         """The three files belong together."""
@@ -223,7 +231,8 @@ def _read_columns(path: Path) -> dict[str, np.ndarray]:
 
 
 def _typed(values: list[str], column: str) -> np.ndarray:
-    if column != "name":
+    # Python would also take 1_1 for 11.
+    if column != "name" and "_" not in "".join(values):
         with suppress(ValueError, OverflowError):
             return np.fromiter(map(int, values), dtype=np.int64, count=len(values))
     return np.array(values)

@@ -16,16 +16,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, SupportsIndex
 
 import numpy as np
 
+from hacm.data.coordinates import Coordinates
 from hacm.data.marks import Marks
 from hacm.data.store import FORMAT, FRAMES, META, SEQUENCES, file_sha256
 from hacm.errors import HacmError
 from hacm.skeleton import SkeletonLayout
 
-_PLACES = ("start", "bodies", "frames")
+PLACES = ("start", "bodies", "frames")
 
 
 class WriteError(HacmError):
@@ -47,6 +48,7 @@ class StoreWriter:
         overwrite: replace an existing store when the new one is complete.
         resume: identifies what the sequences are made from. An interrupted writer leaves its
             work behind, and one with the same arguments goes on where `notes` ends.
+        unit, up: of the coordinates that come, see `Coordinates`; the store's are metres, y up.
 
     Attributes:
         notes: the notes of all marks so far, those of an interrupted writer first.
@@ -68,13 +70,17 @@ class StoreWriter:
         meta: dict[str, Any] | None = None,
         overwrite: bool = False,
         resume: str | None = None,
+        unit: str | None = None,
+        up: str | None = None,
     ) -> None:
         self.path, self.layout, self.label_names = Path(path), layout, list(label_names)
         self.center, self.dtype = center, np.dtype(dtype)
         if self.dtype not in (np.float32, np.float16):
             raise HacmError(f"a store holds float32 or float16, not {dtype}")
         self.overwrite, self.resume = overwrite, resume
-        self.meta = {"units": "metres", **(meta or {}), "splits": splits or {}}
+        self.coordinates = Coordinates(unit, up)
+        described = self.coordinates.described()
+        self.meta = {"units": "metres", **described, **(meta or {}), "splits": splits or {}}
         if self.path.exists() and not overwrite:
             raise HacmError(
                 f"{self.path} exists; remove it, choose another name or use --overwrite"
@@ -114,20 +120,27 @@ class StoreWriter:
             columns: further columns of sequences.csv, the same for every sequence.
 
         Raises:
-            HacmError: wrong shape, no frame, NaN or infinite coordinates, label out of range,
-                a name used twice, other columns than the sequences before.
+            HacmError: wrong shape, no frame, no body, NaN or infinite coordinates, a label that is
+                no whole number or out of range, a name used twice, other columns than the
+                sequences before.
+            UnitError: the bones are far too long for metres, and no unit was given.
             WriteError: the disk is full.
         """
         if name in self._names:
             raise HacmError(f"sequence {name!r} occurs twice")
+        if isinstance(label, bool) or not isinstance(label, SupportsIndex):
+            raise HacmError(f"sequence {name!r}: label {label!r} is no whole number")
         if not 0 <= label < len(self.label_names):
             raise HacmError(
                 f"sequence {name!r}: label {label} is not in 0..{len(self.label_names) - 1}"
             )
-        header = ["name", "label", *columns, *_PLACES]
+        header = ["name", "label", *columns, *PLACES]
         if self._columns is not None and header != self._columns:
             raise HacmError(f"sequence {name!r}: columns {header}, expected {self._columns}")
         joints = checked_joints(joints, self.layout, f"sequence {name!r}")
+        if not joints.any():
+            raise HacmError(f"sequence {name!r} has no body: all its coordinates are zero")
+        joints = self.coordinates.to_store(joints, self.layout, f"sequence {name!r}")
         if self.center:
             joints = center_on_origin(joints, self.layout)
         with np.errstate(over="ignore"):

@@ -119,7 +119,7 @@ def test_bad_sequences_stop_the_function_and_are_left_out_by_the_command(tmp_pat
         ({"offsets": np.array([0, 4, 3, 9, 11], dtype=np.uint64)}, "should rise"),
         ({"offsets": np.array([1, 3, 4, 9, 11])}, "'offsets' should rise"),
         ({"offsets": np.array([0.0, 3, 4, 9, 11])}, "'offsets' should be"),
-        ({"label": np.array([0.0, 1, 2, 1])}, "'label' should be N whole numbers"),
+        ({"label": np.array([0.7, 1, 2, 1])}, "should be whole numbers or texts, not 0.7"),
         ({"label": np.array([[0, 1, 2, 1]])}, "'label' should be N whole numbers"),
         ({"label": np.array([], dtype=int)}, "'label' should be N whole numbers"),
         ({"label_names": np.array("abc")}, "'label_names' should be a list"),

@@ -155,7 +155,7 @@ def bad_coordinate(value: float) -> np.ndarray:
 @pytest.mark.parametrize(
     ("joints", "words"),
     [
-        (clip(1, 4)[..., :2], ["(1, 4, 3, 2)", "(T, 3, 3)", "'stick'"]),
+        (clip(1, 4)[..., :1], ["(1, 4, 3, 1)", "(T, 3, 3)", "'stick'"]),
         (clip(1, 4)[:, :, :2], ["(1, 4, 2, 3)", "'stick'"]),
         (np.zeros((3, 3)), ["(3, 3)"]),
         (np.zeros((1, 1, 4, 3, 3)), ["(1, 1, 4, 3, 3)"]),
