@@ -189,7 +189,7 @@ def test_a_bad_first_annotation_costs_itself_only(tmp_path, first):
 
 @pytest.mark.parametrize("value", [np.array(5), np.array(["a"]), [{}], {"annotations": set()}, 3])
 def test_other_contents_are_refused(tmp_path, value):
-    with pytest.raises(HacmError, match=r"expected a dict with a list|should be"):
+    with pytest.raises(HacmError, match=r"expected a dict with a list 'annotations'|should be"):
         read(tmp_path, value)
 
 
