@@ -90,9 +90,10 @@ def torch_storage(data: Any) -> np.ndarray:
 
     if not isinstance(data, bytes | bytearray):
         raise pickle.UnpicklingError("a tensor is not made of bytes")
+    stream = io.BytesIO(data)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of typed storages, which such files are made of
-        storage = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+        storage = torch.load(stream, map_location="cpu", weights_only=True)
         if not isinstance(storage, torch.storage.TypedStorage):
             raise pickle.UnpicklingError("a tensor is not made of numbers")
         flat = torch.empty(0, dtype=storage.dtype).set_(storage.untyped())
