@@ -40,7 +40,9 @@ def parity(shared_data) -> dict:
 def published(parity, tmp_path_factory) -> Sequences:
     clips = parity["clip"][:, : parity["valid_frame_num"]].permute(3, 1, 2, 0).numpy()
     path = tmp_path_factory.mktemp("parity") / "store"
-    return Sequences(make_store(path, [clips], KINECT_V2), parity["crop95"].shape[1])
+    # As published: a body that comes or goes fades.
+    store = make_store(path, [clips], KINECT_V2)
+    return Sequences(store, parity["crop95"].shape[1], absent_bodies="encode")
 
 
 def bodies_first(x: torch.Tensor) -> torch.Tensor:
