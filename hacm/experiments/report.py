@@ -33,8 +33,8 @@ def score_table(results: DataFrame, protocol: str) -> DataFrame:
     """Mean and standard deviation over seeds, a row a variant.
 
     Columns: those of `GROUP`, variant, mean, sd (sample; empty for one seed), n (seeds), untrained
-    (mean; left out if no run compared), chance, steps and seconds of pretraining,
-    evaluation_seconds (means).
+    (mean; left out if no run compared), chance, train (sequences whose labels were used), steps and
+    seconds of pretraining, evaluation_seconds (means).
     """
     rows = _of_protocol(results, protocol)
     table = rows.groupby([*GROUP, "variant"], sort=False).agg(
@@ -43,6 +43,7 @@ def score_table(results: DataFrame, protocol: str) -> DataFrame:
         n=("accuracy", "size"),
         untrained=("untrained", "mean"),
         chance=("chance", "first"),
+        train=("train", "max"),
         steps=("steps", "mean"),
         seconds=("seconds", "mean"),
         evaluation_seconds=("evaluation_seconds", "mean"),

@@ -142,9 +142,18 @@ def _stacked(rows: DataFrame, axis: str) -> go.Figure:
     keys = [key for _, key, _ in _panels(rows)]
     if not keys:
         raise HacmError("there is nothing to draw: no run has such results")
-    titles = [" / ".join(str(part) for part in key if part) for key in keys]
+    titles = [
+        " / ".join(str(part) for part in key if part) + _labels_used(group)
+        for _, key, group in _panels(rows)
+    ]
     figure = make_subplots(len(keys), 1, subplot_titles=titles, vertical_spacing=0.35 / len(keys))
     return figure.update_yaxes(title=axis)
+
+
+def _labels_used(runs: DataFrame) -> str:
+    """How many sequences' labels the results rest on, where the rows say it."""
+    known = runs["train"].dropna().unique() if "train" in runs else []
+    return f" ({', '.join(f'{n:g}' for n in sorted(known))} labelled)" if len(known) else ""
 
 
 def _styled(figure: go.Figure, rows: DataFrame, title: str) -> go.Figure:

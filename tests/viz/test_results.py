@@ -87,3 +87,12 @@ def test_every_seed_is_a_point_and_the_title_is_the_protocol_in_words():
     assert figure.layout.title.text == "1 % of the labels: every seed (hollow: untrained encoder)"
     with pytest.raises(HacmError, match="no run has such results"):
         seed_points(results, "linear")
+
+
+def test_a_panel_says_how_many_labels_were_used():
+    results = pd.DataFrame(
+        {"variant": ["hacm"], "seed": [0], "accuracy": [0.5], "untrained": [None]}
+    )
+    results = results.assign(sweep="labels", data="wmft", protocol="semi_1", train=5)
+    [panel] = seed_points(results, "semi_1").layout.annotations
+    assert panel.text == "labels / wmft (5 labelled)"
