@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hacm.errors import HacmError
 from hacm.masking.cross_mask import MaskNoise
 from hacm.models.pretrainer import Noise, Pretrainer
 from hacm.presets import make_config
@@ -117,12 +118,21 @@ def difference(found: Tensor, expected: Tensor) -> float:
 
 
 def main(file: str) -> int:
-    """Print the parts' differences; 1 if one is too large."""
-    parts = mamp_step(load_torch(Path(file)))
+    """Print the parts' differences; 1 if one is too large, 2 if the file cannot be used."""
+    try:
+        parts = mamp_step(load_torch(Path(file)))
+    except HacmError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyError as error:
+        print(f"{file}: key {error} is missing", file=sys.stderr)
+        return 2
     for name, gap in parts.items():
         print(f"{name:15} {gap:.2e}")
     return int(max(parts.values()) > TOLERANCE or parts["mask"] > 0)
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m tests.parity FILE")
     sys.exit(main(sys.argv[1]))

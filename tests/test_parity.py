@@ -37,3 +37,13 @@ def test_a_difference_is_found(tmp_path, part) -> None:
 def test_another_tau_draws_another_mask() -> None:
     reference = torch.load(FILE, weights_only=True)
     assert mamp_step({**reference, "tau": 0.1})["mask"] == 1
+
+
+def test_a_file_that_is_none_is_a_sentence(tmp_path, capsys) -> None:
+    assert main(str(tmp_path / "missing.pt")) == 2
+    torch.save({"x": torch.zeros(1)}, tmp_path / "other.pt")
+    assert main(str(tmp_path / "other.pt")) == 2
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 2
+    assert "does not exist" in told[0]
+    assert "key 'sizes' is missing" in told[1]
