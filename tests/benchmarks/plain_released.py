@@ -165,8 +165,10 @@ class PlainPretrainer(nn.Module):
         B, P, J, _ = tokens.shape
         ids = torch.arange(P * J).reshape(P, J)
         if config.objective == "mamp":
-            steps = torch.cat([kept[:, 1:] - kept[:, :-1], torch.zeros_like(kept[:, :1])], dim=1)
-            parts = [(ids.flatten(), self._patches(steps).abs().mean(-1))]
+            # Each patch minus the one before it; the first repeats the second.
+            patches = self._patches(kept)
+            steps = (patches[:, 1:] - patches[:, :-1]).abs().mean(-1)
+            parts = [(ids.flatten(), torch.cat([steps[:, :1], steps], dim=1))]
         else:
             attention = self._attention_score(tangent[:, 0::2])
             parts = [
@@ -181,7 +183,9 @@ class PlainPretrainer(nn.Module):
             )
             keys = weight.log() + gumbel[:, numbers]
             order = numbers[keys.argsort(dim=1, descending=config.keep == "high")]
-            groups.append(visible_count(len(numbers), config.mask_ratio))
+            groups.append(
+                visible_count(len(numbers), config.mask_ratio, rounded=config.rounded_count)
+            )
             visible.append(order[:, : groups[-1]])
             hidden.append(order[:, groups[-1] :])
         return torch.cat(visible + hidden, dim=1), groups
