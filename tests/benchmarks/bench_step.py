@@ -93,13 +93,12 @@ def our_step(setting: Setting, *, compiled: bool = False, **changes: Any) -> Ste
     if compiled:
         compile_blocks(model, CPU)
     x, here = setting.bodies(config.frames)
-    x = x[here]
-    present = torch.ones(x.shape[:2], dtype=torch.bool)
+    x = x[here]  # as in training, where a batch without gaps needs no masking
 
     def step() -> None:
         noise = model.draw_noise(len(x))
         with autocast(CPU, config.precision):
-            losses = model(x, present, noise)
+            losses = model(x, None, noise)
         optimizer.zero_grad(set_to_none=True)
         losses.total.backward()
         optimizer.step()
